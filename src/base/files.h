@@ -1,0 +1,50 @@
+/* files.h: folders, whole files, and files that appear complete or not at all. */
+#ifndef SG_BASE_FILES_H
+#define SG_BASE_FILES_H
+
+#include "base/status.h"
+#include <stdint.h>
+#include <stdio.h>
+
+#define SG_PATH_MAX 1024
+
+/* Joins with '/', into out[SG_PATH_MAX]; SG_E_CONFIG if it does not fit. */
+sg_status sg_path_join(char *out, const char *folder, const char *name);
+
+bool sg_path_exists(const char *path);
+
+/* SG_OK if `path` is a readable regular file; otherwise one clear sentence (missing, a folder, no
+ * permission). */
+sg_status sg_file_check_readable(const char *path);
+
+/* SG_E_CONFIG if `path` exists and `force` is not set; names --force. */
+sg_status sg_file_check_writable(const char *path, bool force);
+
+/* mkdir -p. */
+sg_status sg_folder_make(const char *path);
+
+/* Reads a whole file of at most `limit` bytes; *text is NUL-terminated, release with free(). */
+sg_status sg_file_read(const char *path, size_t limit, char **text, size_t *length);
+
+/* A file written under a temporary name in the same folder.  sg_atomic_open gives the temporary name in
+ * file->temporary (for libraries that open by name); sg_atomic_commit fsyncs it, renames it over file->path
+ * and fsyncs the folder; sg_atomic_abort removes it.  Until commit, the old file is untouched. */
+typedef struct {
+    char path[SG_PATH_MAX];
+    char temporary[SG_PATH_MAX + 32];
+} sg_atomic_file;
+
+sg_status sg_atomic_open(sg_atomic_file *file, const char *path);
+sg_status sg_atomic_commit(sg_atomic_file *file);
+void sg_atomic_abort(sg_atomic_file *file);
+
+/* The same for text written through stdio: open, fprintf to *stream, then finish.  `status` is what the
+ * writing came to: SG_OK commits (unless the stream is in error: a full disk is reported here), anything else
+ * aborts and is passed through.  The stream is closed in any case. */
+sg_status sg_text_open(sg_atomic_file *file, FILE **stream, const char *path);
+sg_status sg_text_finish(sg_atomic_file *file, FILE *stream, sg_status status);
+
+/* 128-bit XXH3 of a byte range as 32 hex digits, NUL-terminated. */
+void sg_digest_text(const void *data, size_t bytes, char text[33]);
+
+#endif

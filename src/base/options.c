@@ -1,0 +1,429 @@
+#include "base/options.h"
+
+#include "base/files.h"
+#include <errno.h>
+#include <ini.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INI_BYTES_MAX (1u << 20)
+#define NAMES_MAX     256
+
+sg_status sg_text_list_add(sg_text_list *list, const char *item)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 8;
+        const char **items =
+            capacity <= SG_TEXT_LIST_MAX ? realloc(list->items, capacity * sizeof *items) : NULL;
+        if (!items)
+            return sg_fail(SG_E_USAGE, "more than %d words on the command line", SG_TEXT_LIST_MAX);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = item;
+    return SG_OK;
+}
+
+/* ---- names ---- */
+
+static size_t edit_distance(const char *a, const char *b)
+{
+    enum { MAX = 64 };
+    size_t row[MAX + 1], n = strlen(a), m = strlen(b);
+    if (n > MAX || m > MAX)
+        return MAX;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            size_t skip = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = change < skip ? change : skip;
+        }
+    }
+    return row[m];
+}
+
+const char *sg_nearest_name(const char *name, const char *const *known, size_t count)
+{
+    size_t limit = strlen(name) / 3 < 2 ? 2 : strlen(name) / 3;
+    const char *best = NULL;
+    for (size_t i = 0; i < count; i++) {
+        size_t d = edit_distance(name, known[i]);
+        if (d <= limit && (!best || d < edit_distance(name, best)))
+            best = known[i];
+    }
+    return best;
+}
+
+/* Collects the distinct sections (section == NULL) or the keys of one section. */
+static size_t collect_names(const sg_option *table, const char *section, const char *names[NAMES_MAX])
+{
+    size_t count = 0;
+    for (const sg_option *o = table; o->type != SG_OPT_END && count < NAMES_MAX; o++) {
+        if (section && (!o->section || strcmp(o->section, section) != 0))
+            continue;
+        const char *name = section ? o->key : o->section;
+        if (!section && !name)
+            name = o->key;
+        if (count == 0 || strcmp(names[count - 1], name) != 0)
+            names[count++] = name;
+    }
+    return count;
+}
+
+static sg_status unknown_name(const sg_option *table, const char *section, const char *key, sg_status wrong)
+{
+    const char *names[NAMES_MAX];
+    if (!section) {
+        size_t n = collect_names(table, NULL, names);
+        const char *near = sg_nearest_name(key, names, n);
+        return near ? sg_fail(wrong, "unknown option --%s; did you mean --%s?", key, near)
+                    : sg_fail(wrong, "unknown option --%s; --help lists them", key);
+    }
+    size_t n = collect_names(table, section, names);
+    if (n == 0) {
+        n = collect_names(table, NULL, names);
+        const char *near = sg_nearest_name(section, names, n);
+        return near ? sg_fail(wrong, "unknown section [%s]; did you mean [%s]?", section, near)
+                    : sg_fail(wrong, "unknown section [%s]; train --dump-config lists them", section);
+    }
+    const char *near = sg_nearest_name(key, names, n);
+    for (const sg_option *o = table; !near && o->type != SG_OPT_END; o++)
+        if (strcmp(o->key, key) == 0)
+            return sg_fail(wrong, "unknown key %s.%s; did you mean %s.%s?", section, key, o->section, o->key);
+    return near ? sg_fail(wrong, "unknown key %s.%s; did you mean %s.%s?", section, key, section, near)
+                : sg_fail(wrong, "unknown key %s.%s; train --dump-config lists them", section, key);
+}
+
+static const sg_option *find_option(const sg_option *table, const char *section, const char *key)
+{
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++) {
+        if (section ? !o->section || strcmp(o->section, section) != 0 : o->section != NULL)
+            continue;
+        if (strcmp(o->key, key) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+/* ---- values ---- */
+
+static void option_name(const sg_option *o, char text[128])
+{
+    if (o->section)
+        snprintf(text, 128, "%s.%s", o->section, o->key);
+    else
+        snprintf(text, 128, "--%s", o->key);
+}
+
+static int choice_index(const char *choices, const char *value)
+{
+    size_t length = strlen(value);
+    int index = 0;
+    for (const char *p = choices; *p; index++) {
+        size_t n = strcspn(p, "|");
+        if (n == length && strncmp(p, value, n) == 0)
+            return index;
+        p += n + (p[n] == '|');
+    }
+    return -1;
+}
+
+static bool parse_flag(const char *value, bool *out)
+{
+    static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off", "0"};
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(value, yes[i]) == 0 || strcmp(value, no[i]) == 0) {
+            *out = strcmp(value, yes[i]) == 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static sg_status set_number(const sg_option *o, void *field, const char *value, const char *name,
+                            sg_status wrong)
+{
+    char *end;
+    errno = 0;
+    if (o->type == SG_OPT_INT) {
+        long long v = strtoll(value, &end, 10);
+        if (end == value || *end || errno)
+            return sg_fail(wrong, "%s = %s: a whole number is wanted", name, value);
+        if ((double)v < o->min || (double)v > o->max)
+            return sg_fail(wrong, "%s = %s: must be from %.0f to %.0f", name, value, o->min, o->max);
+        *(int64_t *)field = v;
+        return SG_OK;
+    }
+    double v = strtod(value, &end);
+    if (end == value || *end || !isfinite(v))
+        return sg_fail(wrong, "%s = %s: a number is wanted", name, value);
+    if (v < o->min || v > o->max)
+        return sg_fail(wrong, "%s = %s: must be from %g to %g", name, value, o->min, o->max);
+    *(double *)field = v;
+    return SG_OK;
+}
+
+static sg_status set_value(const sg_option *o, void *base, const char *value, sg_status wrong)
+{
+    char name[128];
+    option_name(o, name);
+    void *field = (char *)base + o->offset;
+    switch (o->type) {
+    case SG_OPT_FLAG:
+        if (!parse_flag(value, field))
+            return sg_fail(wrong, "%s = %s: true or false is wanted", name, value);
+        return SG_OK;
+    case SG_OPT_INT:
+    case SG_OPT_REAL:
+        return set_number(o, field, value, name, wrong);
+    case SG_OPT_TEXT:
+        if (strlen(value) >= SG_TEXT_MAX)
+            return sg_fail(wrong, "%s: the value is longer than %d bytes", name, SG_TEXT_MAX - 1);
+        strcpy(field, value);
+        return SG_OK;
+    case SG_OPT_ENUM: {
+        int index = choice_index(o->choices, value);
+        if (index < 0)
+            return sg_fail(wrong, "%s = %s: must be one of %s", name, value, o->choices);
+        *(int *)field = index;
+        return SG_OK;
+    }
+    case SG_OPT_APPEND:
+        return sg_text_list_add(field, value);
+    case SG_OPT_END:
+        break;
+    }
+    return sg_fail(SG_E_INTERNAL, "option %s has no type", name);
+}
+
+void sg_options_value_text(const sg_option *o, const void *base, char text[SG_TEXT_MAX])
+{
+    const void *field = (const char *)base + o->offset;
+    text[0] = '\0';
+    switch (o->type) {
+    case SG_OPT_FLAG:
+        strcpy(text, *(const bool *)field ? "true" : "false");
+        break;
+    case SG_OPT_INT:
+        snprintf(text, SG_TEXT_MAX, "%lld", (long long)*(const int64_t *)field);
+        break;
+    case SG_OPT_REAL: {
+        /* The shortest form that reads back to the same double. */
+        double v = *(const double *)field;
+        for (int digits = 1; digits <= 17; digits++) {
+            snprintf(text, SG_TEXT_MAX, "%.*g", digits, v);
+            if (strtod(text, NULL) == v)
+                break;
+        }
+        break;
+    }
+    case SG_OPT_TEXT:
+        strcpy(text, field);
+        break;
+    case SG_OPT_ENUM: {
+        const char *p = o->choices;
+        for (int i = *(const int *)field; i > 0; i--)
+            p += strcspn(p, "|") + 1;
+        snprintf(text, SG_TEXT_MAX, "%.*s", (int)strcspn(p, "|"), p);
+        break;
+    }
+    case SG_OPT_APPEND:
+    case SG_OPT_END:
+        break;
+    }
+}
+
+/* ---- whole structs ---- */
+
+sg_status sg_options_defaults(const sg_option *table, void *base)
+{
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++)
+        if (o->fallback)
+            SG_TRY(set_value(o, base, o->fallback, SG_E_INTERNAL));
+    return SG_OK;
+}
+
+sg_status sg_options_set(const sg_option *table, void *base, const char *section, const char *key,
+                         const char *value, sg_status wrong)
+{
+    const sg_option *o = find_option(table, section, key);
+    if (!o)
+        return unknown_name(table, section, key, wrong);
+    return set_value(o, base, value, wrong);
+}
+
+typedef struct {
+    const sg_option *table;
+    void *base;
+    const char *name;
+    sg_status status;
+} ini_state;
+
+static int ini_line(void *user, const char *section, const char *key, const char *value)
+{
+    ini_state *state = user;
+    if (state->status != SG_OK)
+        return 0;
+    if (!section[0])
+        state->status = sg_fail(SG_E_CONFIG, "key %s stands before any [section]", key);
+    else
+        state->status = sg_options_set(state->table, state->base, section, key, value, SG_E_CONFIG);
+    return state->status == SG_OK;
+}
+
+sg_status sg_options_read_ini_text(const sg_option *table, void *base, const char *text, const char *name)
+{
+    ini_state state = {table, base, name, SG_OK};
+    int line = ini_parse_string(text, ini_line, &state);
+    if (state.status != SG_OK)
+        return sg_fail_prefix(state.status, "%s:%d", name, line);
+    if (line < 0)
+        return sg_fail(SG_E_MEMORY, "%s: out of memory", name);
+    if (line > 0)
+        return sg_fail(SG_E_CONFIG, "%s:%d: not a [section] and not a key = value", name, line);
+    return SG_OK;
+}
+
+sg_status sg_options_read_ini(const sg_option *table, void *base, const char *path)
+{
+    char *text;
+    size_t length;
+    SG_TRY(sg_file_read(path, INI_BYTES_MAX, &text, &length));
+    sg_status status = strlen(text) != length
+                           ? sg_fail(SG_E_CONFIG, "%s: not a text file (it holds a zero byte)", path)
+                           : sg_options_read_ini_text(table, base, text, path);
+    free(text);
+    return status;
+}
+
+sg_status sg_options_assign(const sg_option *table, void *base, const char *assignment)
+{
+    char copy[2 * SG_TEXT_MAX];
+    if (strlen(assignment) >= sizeof copy)
+        return sg_fail(SG_E_USAGE, "--set: the text is too long");
+    strcpy(copy, assignment);
+    char *dot = strchr(copy, '.'), *equals = strchr(copy, '=');
+    if (!dot || !equals || dot > equals)
+        return sg_fail(SG_E_USAGE, "--set %s: section.key=value is wanted", assignment);
+    *dot = *equals = '\0';
+    return sg_options_set(table, base, copy, dot + 1, equals + 1, SG_E_USAGE);
+}
+
+void sg_options_write_ini(const sg_option *table, const void *base, FILE *out, bool comments)
+{
+    const char *section = "";
+    char text[SG_TEXT_MAX];
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++) {
+        if (!o->section || o->type == SG_OPT_APPEND)
+            continue;
+        if (strcmp(o->section, section) != 0)
+            fprintf(out, "%s[%s]\n", section[0] ? "\n" : "", o->section);
+        section = o->section;
+        sg_options_value_text(o, base, text);
+        if (comments && o->choices)
+            fprintf(out, "; %s (%s)\n", o->help, o->choices);
+        else if (comments)
+            fprintf(out, "; %s\n", o->help);
+        fprintf(out, "%s = %s\n", o->key, text);
+    }
+}
+
+size_t sg_options_differences(const sg_option *table, const void *a, const void *b,
+                              bool (*ignore)(const sg_option *), char *text, size_t size)
+{
+    size_t count = 0, used = 0;
+    char va[SG_TEXT_MAX], vb[SG_TEXT_MAX];
+    text[0] = '\0';
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++) {
+        if (ignore && ignore(o))
+            continue;
+        sg_options_value_text(o, a, va);
+        sg_options_value_text(o, b, vb);
+        if (strcmp(va, vb) == 0)
+            continue;
+        int n = snprintf(text + used, size - used, "%s%s%s%s", count ? ", " : "",
+                         o->section ? o->section : "", o->section ? "." : "", o->key);
+        used = n > 0 && used + (size_t)n < size ? used + (size_t)n : size - 1;
+        count++;
+    }
+    return count;
+}
+
+void sg_options_help(const sg_option *table, FILE *out)
+{
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++) {
+        char left[96], dashed[64];
+        snprintf(dashed, sizeof dashed, "%s", o->key);
+        for (char *p = dashed; *p; p++)
+            if (*p == '_')
+                *p = '-';
+        const char *argument = o->type == SG_OPT_FLAG ? "" : o->argument ? o->argument : o->choices;
+        char letter[8] = "    ";
+        if (o->letter)
+            snprintf(letter, sizeof letter, "-%c, ", o->letter);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, dashed, argument[0] ? " " : "", argument);
+        fprintf(out, strlen(left) > 28 ? "  %s\n  %28s  %s" : "  %-28s%s  %s", left, "", o->help);
+        if (o->fallback && o->fallback[0] && o->type != SG_OPT_FLAG)
+            fprintf(out, " [%s]", o->fallback);
+        fputc('\n', out);
+    }
+}
+
+/* ---- the command line ---- */
+
+static const sg_option *find_letter(const sg_option *table, char letter)
+{
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++)
+        if (o->letter == letter)
+            return o;
+    return NULL;
+}
+
+sg_status sg_options_command_line(const sg_option *table, void *base, int argc, char **argv,
+                                  sg_text_list *words)
+{
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+        if (strcmp(word, "--") == 0) {
+            while (++i < argc)
+                SG_TRY(sg_text_list_add(words, argv[i]));
+            break;
+        }
+        if (word[0] != '-' || word[1] == '\0') {
+            SG_TRY(sg_text_list_add(words, word));
+            continue;
+        }
+        char key[64];
+        const char *value = NULL;
+        const sg_option *o;
+        if (word[1] == '-') {
+            value = strchr(word, '=');
+            size_t n = value ? (size_t)(value - word) - 2 : strlen(word) - 2;
+            if (n >= sizeof key)
+                return sg_fail(SG_E_USAGE, "unknown option %s", word);
+            for (size_t k = 0; k < n; k++)
+                key[k] = word[2 + k] == '-' ? '_' : word[2 + k];
+            key[n] = '\0';
+            value = value ? value + 1 : NULL;
+            o = find_option(table, NULL, key);
+            if (!o)
+                return unknown_name(table, NULL, key, SG_E_USAGE);
+        } else {
+            o = word[2] == '\0' ? find_letter(table, word[1]) : NULL;
+            if (!o)
+                return sg_fail(SG_E_USAGE, "unknown option %s; --help lists them", word);
+        }
+        if (!value && o->type == SG_OPT_FLAG)
+            value = "true";
+        if (!value && i + 1 >= argc)
+            return sg_fail(SG_E_USAGE, "%s wants a value (%s)", word, o->argument ? o->argument : o->choices);
+        SG_TRY(set_value(o, base, value ? value : argv[++i], SG_E_USAGE));
+    }
+    return SG_OK;
+}

@@ -1,0 +1,116 @@
+/* engine.h: the one interface to what computes.
+ *
+ * An engine holds the weights and the optimizer's state of one network.  `gradients` and `apply` are apart so
+ * that gradients can be summed over processes in between.  Engines give the same numbers up to rounding, and
+ * the same bits from run to run on one machine.
+ */
+#ifndef SG_ENGINE_ENGINE_H
+#define SG_ENGINE_ENGINE_H
+
+#include "model/params.h"
+#include "model/plan.h"
+
+typedef enum { SG_DEVICE_AUTO, SG_DEVICE_CPU, SG_DEVICE_CUDA, SG_DEVICE_CUDNN } sg_device;
+
+/* What products are computed in.  auto: bf16 where the processor has matrix units for it (AMX), else fp32. */
+typedef enum { SG_PRECISION_AUTO, SG_PRECISION_FP32, SG_PRECISION_BF16 } sg_precision;
+#define SG_PRECISION_CHOICES "auto|fp32|bf16"
+
+typedef struct {
+    sg_device device;
+    int device_index;
+    sg_precision precision;
+    int threads; /* 0: all cores this process may use */
+} sg_engine_options;
+
+/* "auto", "cpu", "cuda", "cuda:1", "cudnn"; SG_E_USAGE for anything else. */
+sg_status sg_device_parse(const char *text, sg_device *device, int *index);
+
+typedef struct sg_engine sg_engine;
+
+/* Opens an engine for networks of this shape.  SG_E_DEVICE says why a device cannot be used. */
+sg_status sg_engine_open(sg_engine **engine, const sg_spec *spec, const sg_engine_options *options);
+void sg_engine_close(sg_engine *engine); /* NULL is fine */
+
+/* "cpu, fp32, 2 threads, oneDNN 2.6.3 (avx512)", for tables of settings and provenance. */
+const char *sg_engine_description(const sg_engine *engine);
+const char *sg_engine_precision_name(const sg_engine *engine);
+const char *sg_engine_device_name(const sg_engine *engine);
+
+/* Copies weights in (and drops everything derived from old ones) or out. */
+sg_status sg_engine_load(sg_engine *engine, const sg_params *params);
+sg_status sg_engine_store(sg_engine *engine, sg_params *params);
+
+/* Adam's moment estimates in or out; zero after open. */
+sg_status sg_engine_load_optimizer(sg_engine *engine, const sg_params *m, const sg_params *v);
+sg_status sg_engine_store_optimizer(sg_engine *engine, sg_params *m, sg_params *v);
+
+typedef struct {
+    const sg_plan *plan;
+    uint64_t dropout_seed; /* dropout masks are a function of (seed, update, row, unit) */
+    uint32_t update;       /* number of this update, from 1 */
+    const float *mask;     /* [rows, H] scaled masks to use instead, or NULL */
+} sg_batch;
+
+typedef struct {
+    double loss;   /* mean cross-entropy over the rows */
+    int64_t right; /* rows whose largest output is their label, before the update */
+} sg_step_result;
+
+/* Forward and backward of one batch; the gradients stay in the engine until `apply`.  SG_E_NUMERIC if the
+ * loss is not finite (nothing is changed then). */
+sg_status sg_engine_gradients(sg_engine *engine, const sg_batch *batch, sg_step_result *result);
+sg_status sg_engine_store_gradients(sg_engine *engine, sg_params *gradients);
+
+typedef struct {
+    double learning_rate, beta1, beta2, epsilon;
+    double clip_norm; /* bound on the norm of the whole gradient; 0: none */
+    int64_t update;   /* t, from 1 */
+} sg_adam;
+
+/* One Adam update in Keras' form: w -= lr sqrt(1 - b2^t)/(1 - b1^t) m / (sqrt(v) + eps).  *norm, if not NULL,
+ * receives the gradient's norm before clipping (computed only if asked for or clipping). */
+sg_status sg_engine_apply(sg_engine *engine, const sg_adam *adam, double *norm);
+
+/* What the network says of each leaf of a plan. */
+typedef struct {
+    int count;
+    int32_t *argmax;      /* class of the largest output, the lowest on ties */
+    float *p_max;         /* its probability */
+    double *skewness;     /* of the N outputs, divided by the one-hot maximum (N-2)/sqrt(N-1) */
+    double *kurtosis;     /* non-excess, divided by (N^2-3N+3)/(N-1) */
+    float *probabilities; /* [count, N], or NULL if not wanted */
+} sg_outputs;
+
+sg_status sg_outputs_alloc(sg_outputs *outputs, int count, int classes, bool probabilities);
+void sg_outputs_free(sg_outputs *outputs);
+
+/* Fills `outputs` (count = plan->leaves) for the leaves of a plan made without labels.  No dropout. */
+sg_status sg_engine_infer(sg_engine *engine, const sg_plan *plan, sg_outputs *outputs);
+
+/* infer over all sequences of a set in blocks; outputs are indexed by sequence number. */
+sg_status sg_engine_infer_all(sg_engine *engine, const sg_sequences *set, sg_outputs *outputs);
+
+/* Where the time of the calls since the last reset went. */
+typedef enum {
+    SG_PHASE_PLAN_COPY, /* moving batches and weights into the layouts products want */
+    SG_PHASE_FORWARD,   /* recurrent and input products, forward */
+    SG_PHASE_BACKWARD,  /* the same, backward to states */
+    SG_PHASE_WEIGHTS,   /* products that give weight gradients */
+    SG_PHASE_HEAD,      /* dense layer products */
+    SG_PHASE_POINTWISE, /* gates, segment sums, bias and token sums */
+    SG_PHASE_SOFTMAX,   /* softmax, cross-entropy, moments */
+    SG_PHASE_ADAM,
+    SG_PHASES
+} sg_phase;
+
+typedef struct {
+    double seconds[SG_PHASES];
+    double flops[SG_PHASES]; /* of products, as run */
+} sg_timing;
+
+void sg_engine_reset_timing(sg_engine *engine);
+void sg_engine_timing(const sg_engine *engine, sg_timing *timing);
+const char *sg_phase_name(sg_phase phase);
+
+#endif

@@ -1,0 +1,79 @@
+/* plan.h: a batch as a prefix trie.
+ *
+ * Rows with equal prefixes have equal hidden states, so the recurrence runs once for each unique prefix (a
+ * node). Level t holds the unique prefixes of t + 1 steps.  The paper's batch of 933 padded dialogs has 52248
+ * row-steps but about a sixth as many nodes.  A dense plan (no sharing: one node for each row and step) has
+ * the same structure.
+ *
+ * Nodes are numbered so that every product runs over consecutive rows: first all inner nodes (those with
+ * children), level by level, then all end nodes, level by level.  Children of a node are consecutive in
+ * `child`, in rising order, so sums over children are deterministic.
+ *
+ * A leaf is a unique sequence (dense: a row); its state is that of node leaf_node.  With padding `mask` that
+ * may be an inner node.  A head is what the dense layer sees: a (leaf, label) pair with its multiplicity, or,
+ * with dropout, one row of the batch, since every row has a mask of its own.
+ */
+#ifndef SG_MODEL_PLAN_H
+#define SG_MODEL_PLAN_H
+
+#include "model/spec.h"
+#include <stdint.h>
+
+/* Unique sequences, padded as the network will see them and sorted once, from which batches are drawn. */
+typedef struct {
+    int count, steps;  /* S sequences of at most L steps */
+    uint16_t *token;   /* [S, L], 0 = padding step */
+    uint16_t *length;  /* [S], steps to run: L, or the dialog's length with padding `mask` */
+    int32_t *sorted;   /* [S], sequence numbers in lexicographic order of their steps */
+    int32_t *position; /* [S], the inverse of sorted */
+} sg_sequences;
+
+/* `sequence` is [count, L] with zeros after `length[s]` messages, 1 <= length[s] <= L.  L is
+ * spec->max_length. */
+sg_status sg_sequences_make(sg_sequences *set, const sg_spec *spec, const uint16_t *sequence,
+                            const uint16_t *length, int count);
+void sg_sequences_free(sg_sequences *set);
+
+typedef enum { SG_BATCHING_TRIE, SG_BATCHING_DENSE } sg_batching;
+#define SG_BATCHING_CHOICES "trie|dense"
+
+typedef struct {
+    int rows;               /* B */
+    int steps;              /* levels in use, at most L */
+    int nodes, inner_nodes; /* inner nodes are 0..inner_nodes-1 */
+    int32_t *level_inner;   /* [steps + 1]: level t's inner nodes are level_inner[t] .. level_inner[t+1]-1 */
+    int32_t *level_end;     /* [steps + 1]: level t's end nodes likewise, from inner_nodes on */
+    int32_t *parent;        /* [nodes], -1 on level 0 */
+    uint16_t *token;        /* [nodes], 0..M */
+    int32_t *child_first;   /* [inner_nodes + 1]: children of p are child[child_first[p]] ..
+                               child[child_first[p+1]-1] */
+    int32_t *child;
+
+    int leaves;
+    int32_t *leaf_node;     /* [leaves] */
+    int32_t *leaf_sequence; /* [leaves], number in the sg_sequences */
+    int32_t *row_leaf;      /* [B] */
+
+    int heads;
+    int32_t *head_leaf;  /* [heads], not falling */
+    int32_t *head_label; /* [heads] */
+    int32_t *head_row;   /* [heads], a row of the batch: with dropout, the one whose mask applies */
+    float *head_weight;  /* [heads], rows it stands for */
+    int32_t *head_first; /* [leaves + 1]: heads of leaf l are head_first[l] .. head_first[l+1]-1 */
+
+    size_t capacity_nodes, capacity_rows, capacity_steps; /* storage kept from plan to plan */
+} sg_plan;
+
+/* Builds the plan of a batch: row b shows sequence rows[b] and has label labels[b].  `labels` may be NULL for
+ * inference (no heads).  `head_per_row`: see above.  The plan's storage is reused; start from a zeroed
+ * struct. */
+sg_status sg_plan_build(sg_plan *plan, const sg_sequences *set, const int32_t *rows, const int32_t *labels,
+                        int count, sg_batching batching, bool head_per_row);
+void sg_plan_free(sg_plan *plan);
+
+/* Nodes whose state is multiplied by the recurrent kernel in one layer (the work the trie saves), and the
+ * same without sharing. */
+int64_t sg_plan_product_rows(const sg_plan *plan);
+int64_t sg_plan_dense_rows(const sg_plan *plan, const sg_sequences *set, const int32_t *rows);
+
+#endif
