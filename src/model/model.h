@@ -1,0 +1,58 @@
+/* model.h: a trained network and its file.
+ *
+ * HDF5, root attributes format "sipgpu-model", version 1, message_types, max_length, units, classes, layers, dropout,
+ * padding; /params/<tensor> float32 (params.h); /alphabet; /classes/{sequence, length, train_count};
+ * /thresholds attributes skewness, kurtosis; /kmeans/centroids [2, 2] (low cluster first; columns skewness, kurtosis);
+ * /training attributes config, seed, epoch, update, corpus_digest, tool, precision, device.
+ * A checkpoint is a model file with /optimizer/m/<tensor> and /optimizer/v/<tensor>.
+ */
+#ifndef SG_MODEL_MODEL_H
+#define SG_MODEL_MODEL_H
+
+#include "corpus/corpus.h"
+#include "model/params.h"
+
+typedef struct {
+    sg_spec spec;
+    sg_params params;
+    char **alphabet;          /* [M] */
+    uint16_t *class_sequence; /* [N, L], what each output stands for */
+    uint16_t *class_length;   /* [N] */
+    int64_t *class_train;     /* [N], dialogs of the train split; 0: never seen */
+
+    bool has_thresholds; /* lambda of the threshold rule, from the train split */
+    double lambda_skewness, lambda_kurtosis;
+    bool has_kmeans;
+    double centroid[2][2]; /* [low, high][skewness, kurtosis] */
+
+    char *config; /* INI text of the run, or NULL */
+    uint64_t seed;
+    int64_t epoch, update;
+    char corpus_digest[33];
+    char tool[64], precision[16], device[128];
+} sg_model;
+
+/* Optimizer state of a checkpoint; layouts equal the model's. */
+typedef struct {
+    sg_params m, v;
+} sg_optimizer_state;
+
+/* An untrained model of shape `spec` (weights zero) with alphabet and classes of `corpus`.  SG_E_CONFIG if M, L or N
+ * disagree. */
+sg_status sg_model_make(sg_model *model, const sg_spec *spec, const sg_corpus *corpus);
+void sg_model_free(sg_model *model);
+
+/* Writes a model file, or a checkpoint if `state` is not NULL; the old file stays until the new one is complete. */
+sg_status sg_model_write(const sg_model *model, const sg_optimizer_state *state, const char *path);
+
+/* Reads and checks a whole file, weights finite.  With `state`, a file without optimizer state is SG_E_FORMAT. */
+sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *path);
+void sg_optimizer_state_free(sg_optimizer_state *state);
+
+/* SG_E_CONFIG unless the alphabets are equal, name for name; says the first difference. */
+sg_status sg_model_check_alphabet(const sg_model *model, const sg_corpus *corpus);
+
+/* class_of[j] is the model's class with the sequence of the corpus' class j, or -1; [corpus->classes]. */
+sg_status sg_model_match_classes(const sg_model *model, const sg_corpus *corpus, int32_t **class_of);
+
+#endif
