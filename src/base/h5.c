@@ -433,6 +433,15 @@ sg_status sg_h5_set_text(sg_h5 *file, const char *object, const char *name, cons
     return status;
 }
 
+sg_status sg_h5_make_group(sg_h5 *file, const char *name)
+{
+    hid_t id = H5Gcreate2(file->id, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (id < 0)
+        return sg_fail(SG_E_INTERNAL, "%s: cannot create %s", file->path, name);
+    H5Gclose(id);
+    return SG_OK;
+}
+
 sg_status sg_h5_create_dataset(sg_h5 *file, const char *name, hid_t file_type, int rank, const int64_t *dims,
                                bool compress, hid_t *dataset)
 {

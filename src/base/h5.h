@@ -74,6 +74,8 @@ sg_status sg_h5_set_int(sg_h5 *file, const char *object, const char *name, int64
 sg_status sg_h5_set_real(sg_h5 *file, const char *object, const char *name, double value);
 sg_status sg_h5_set_text(sg_h5 *file, const char *object, const char *name, const char *text);
 
+sg_status sg_h5_make_group(sg_h5 *file, const char *name);
+
 /* Creates dataset `name` (and the groups above it).  `compress`: chunked with shuffle + deflate + fletcher32.
  * Close with H5Dclose. */
 sg_status sg_h5_create_dataset(sg_h5 *file, const char *name, hid_t file_type, int rank, const int64_t *dims,

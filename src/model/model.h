@@ -1,10 +1,10 @@
 /* model.h: a trained network and its file.
  *
- * HDF5, root attributes format "sipgpu-model", version 1, message_types, max_length, units, classes, layers, dropout,
- * padding; /params/<tensor> float32 (params.h); /alphabet; /classes/{sequence, length, train_count};
- * /thresholds attributes skewness, kurtosis; /kmeans/centroids [2, 2] (low cluster first; columns skewness, kurtosis);
- * /training attributes config, seed, epoch, update, corpus_digest, tool, precision, device.
- * A checkpoint is a model file with /optimizer/m/<tensor> and /optimizer/v/<tensor>.
+ * HDF5, root attributes format "sipgpu-model", version 1, message_types, max_length, units, classes, layers,
+ * dropout, padding; /params/<tensor> float32 (params.h); /alphabet; /classes/{sequence, length, train_count};
+ * /thresholds attributes skewness, kurtosis; /kmeans/centroids [2, 2] (low cluster first; columns skewness,
+ * kurtosis); /training attributes config, seed, epoch, update, corpus_digest, tool, precision, device. A
+ * checkpoint is a model file with /optimizer/m/<tensor> and /optimizer/v/<tensor>.
  */
 #ifndef SG_MODEL_MODEL_H
 #define SG_MODEL_MODEL_H
@@ -37,15 +37,17 @@ typedef struct {
     sg_params m, v;
 } sg_optimizer_state;
 
-/* An untrained model of shape `spec` (weights zero) with alphabet and classes of `corpus`.  SG_E_CONFIG if M, L or N
- * disagree. */
+/* An untrained model of shape `spec` (weights zero) with alphabet and classes of `corpus`.  SG_E_CONFIG if M,
+ * L or N disagree. */
 sg_status sg_model_make(sg_model *model, const sg_spec *spec, const sg_corpus *corpus);
 void sg_model_free(sg_model *model);
 
-/* Writes a model file, or a checkpoint if `state` is not NULL; the old file stays until the new one is complete. */
+/* Writes a model file, or a checkpoint if `state` is not NULL; the old file stays until the new one is
+ * complete. */
 sg_status sg_model_write(const sg_model *model, const sg_optimizer_state *state, const char *path);
 
-/* Reads and checks a whole file, weights finite.  With `state`, a file without optimizer state is SG_E_FORMAT. */
+/* Reads and checks a whole file, weights finite.  With `state`, a file without optimizer state is
+ * SG_E_FORMAT. */
 sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *path);
 void sg_optimizer_state_free(sg_optimizer_state *state);
 

@@ -61,7 +61,11 @@ typedef struct {
     float *head_weight;  /* [heads], rows it stands for */
     int32_t *head_first; /* [leaves + 1]: heads of leaf l are head_first[l] .. head_first[l+1]-1 */
 
-    size_t capacity_nodes, capacity_rows, capacity_steps; /* storage kept from plan to plan */
+    /* Storage that is kept from plan to plan, and scratch of the builder. */
+    size_t capacity_nodes, capacity_rows, capacity_steps;
+    struct sg_plan_entry *entry; /* [B] */
+    int32_t *shared;             /* [B]: steps that leaf l shares with leaf l-1 */
+    int32_t *path, *next;        /* [2 steps] */
 } sg_plan;
 
 /* Builds the plan of a batch: row b shows sequence rows[b] and has label labels[b].  `labels` may be NULL for
@@ -74,6 +78,6 @@ void sg_plan_free(sg_plan *plan);
 /* Nodes whose state is multiplied by the recurrent kernel in one layer (the work the trie saves), and the
  * same without sharing. */
 int64_t sg_plan_product_rows(const sg_plan *plan);
-int64_t sg_plan_dense_rows(const sg_plan *plan, const sg_sequences *set, const int32_t *rows);
+int64_t sg_plan_dense_rows(const sg_sequences *set, const int32_t *rows, int count);
 
 #endif
