@@ -1,0 +1,31 @@
+/* roc.h: every operating point of a score, and the area under them. */
+#ifndef SG_DETECT_ROC_H
+#define SG_DETECT_ROC_H
+
+#include "base/status.h"
+#include <stdint.h>
+
+/* What a limit just above `score` makes of the dialogs: those with at most this score are flagged. */
+typedef struct {
+    double score; /* -infinity in the first point: nothing is flagged */
+    int64_t detections, false_alarms;
+    double p_d, p_fa; /* NaN where there is nothing to detect, or nothing to raise a false alarm on */
+} sg_roc_point;
+
+typedef struct {
+    int count; /* points: one, and one for each distinct score */
+    sg_roc_point *points;
+    int64_t new_dialogs, known_dialogs;
+    /* P(score of a new dialog < that of a known one) + half the probability of a tie; NaN if either kind is
+     * missing. */
+    double auc;
+} sg_roc;
+
+/* Low scores mean abnormal.  Entry i has score[i] (finite), and stands for new_weight[i] dialogs that should
+ * be flagged and known_weight[i] that should not; entries with neither are passed over.  SG_E_NUMERIC: a
+ * score is NaN. */
+sg_status sg_roc_make(sg_roc *roc, const double *score, const int64_t *new_weight,
+                      const int64_t *known_weight, int count);
+void sg_roc_free(sg_roc *roc);
+
+#endif

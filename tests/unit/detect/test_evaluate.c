@@ -1,0 +1,88 @@
+/* P_D, its ceiling, and the ensemble of the paper's "Multiple Run". */
+#include "detect/ensemble.h"
+#include "detect/evaluate.h"
+#include "small_corpus.h"
+
+static void check_rate(const sg_rate *rate, int64_t hits, int64_t total)
+{
+    assert_int_equal(rate->hits, hits);
+    assert_int_equal(rate->total, total);
+}
+
+/* Right answers: classes 0, 1, 2 and 5 (5 by luck: it is not in train). */
+static void counts_by_hand(void **state)
+{
+    (void)state;
+    static small_corpus s;
+    make_small_corpus(&s);
+    const bool known[SMALL_CLASSES] = {true, true, true};
+    sg_class_counts counts;
+    sg_evaluation e[SG_SPLITS];
+    assert_ok(sg_class_counts_make(&counts, &s.corpus));
+    assert_int_equal(counts.dialogs[SG_SPLIT_TEST], 8);
+    assert_int_equal(counts.unique[SG_SPLIT_TEST], 5);
+    sg_evaluate(&counts, s.argmax, NULL, known, e);
+    check_rate(&e[SG_SPLIT_TRAIN].p_d, 7, 7);
+    check_rate(&e[SG_SPLIT_VALIDATION].p_d, 4, 5);
+    check_rate(&e[SG_SPLIT_VALIDATION].ceiling, 2, 5);
+    check_rate(&e[SG_SPLIT_TEST].p_d, 5, 8);
+    check_rate(&e[SG_SPLIT_TEST].ceiling, 5, 8);
+    check_rate(&e[SG_SPLIT_TEST].p_d_known, 5, 5);
+    check_rate(&e[SG_SPLIT_TEST].p_d_unique, 3, 5);
+    assert_int_equal(e[SG_SPLIT_TEST].unique_known, 3);
+    assert_int_equal(e[SG_SPLIT_TEST].no_output, 0);
+    sg_class_counts_free(&counts);
+}
+
+/* A model whose outputs are numbered otherwise, and that lacks classes 3 and 4. */
+static void other_numbering(void **state)
+{
+    (void)state;
+    static small_corpus s;
+    make_small_corpus(&s);
+    const int32_t class_of[SMALL_CLASSES] = {2, 1, 0, -1, -1, 3};
+    const int32_t argmax[SMALL_CLASSES] = {2, 1, 2, -1, 0, 3};
+    const bool known[SMALL_CLASSES] = {true, true, true};
+    sg_class_counts counts;
+    sg_evaluation e[SG_SPLITS];
+    assert_ok(sg_class_counts_make(&counts, &s.corpus));
+    sg_evaluate(&counts, argmax, class_of, known, e);
+    check_rate(&e[SG_SPLIT_TEST].p_d, 4, 8); /* class 2 is wrong; -1 never equals -1 */
+    assert_int_equal(e[SG_SPLIT_TEST].no_output, 3);
+    sg_class_counts_free(&counts);
+}
+
+static void ensemble_takes_the_largest_output(void **state)
+{
+    (void)state;
+    int32_t a1[] = {1, 2, 3}, a2[] = {4, 5, 6}, a3[] = {7, 8, 9};
+    float p1[] = {0.9f, 0.2f, 0.5f}, p2[] = {0.8f, 0.6f, 0.5f}, p3[] = {0.7f, 0.4f, 0.6f};
+    double m1[] = {0.1, 0.1, 0.1}, m2[] = {0.2, 0.2, 0.2}, m3[] = {0.3, 0.3, 0.3};
+    const sg_outputs run[] = {
+        {3, a1, p1, m1, m1, NULL}, {3, a2, p2, m2, m2, NULL}, {3, a3, p3, m3, m3, NULL}};
+    sg_ensemble e;
+    assert_ok(sg_ensemble_init(&e, 3, 10));
+    assert_ok(sg_ensemble_add(&e, &run[0]));
+    assert_memory_equal(e.best.argmax, a1, sizeof a1);
+    assert_ok(sg_ensemble_add(&e, &run[1]));
+    assert_int_equal(e.best.argmax[2], 3); /* a tie: the earlier run stays */
+    assert_ok(sg_ensemble_add(&e, &run[2]));
+    const int32_t wanted[] = {1, 5, 9};
+    const double moments[] = {0.1, 0.2, 0.3};
+    assert_memory_equal(e.best.argmax, wanted, sizeof wanted);
+    assert_memory_equal(e.best.skewness, moments, sizeof moments);
+    assert_int_equal(e.runs, 3);
+    const sg_outputs other = {2, a1, p1, m1, m1, NULL};
+    assert_fails(SG_E_CONFIG, "3 and 2", sg_ensemble_add(&e, &other));
+    sg_ensemble_free(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_by_hand),
+        cmocka_unit_test(other_numbering),
+        cmocka_unit_test(ensemble_takes_the_largest_output),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
