@@ -28,8 +28,8 @@ static void text_table_styles(void **state)
 {
     (void)state;
     static const char *const wanted[] = {
-        "name    P_D          95%  count\n"
-        "a,b  50.00%  15.00-85.00    2/4\n",
+        "name     P_D          95%  count\n"
+        "a,b   50.00%  15.00-85.00    2/4\n",
         "| name |    P_D |         95% | count |\n"
         "|:---- | -----: | ----------: | ----: |\n"
         "| a,b  | 50.00% | 15.00-85.00 |   2/4 |\n",
