@@ -31,7 +31,7 @@ static void text_table_styles(void **state)
         "name     P_D          95%  count\n"
         "a,b   50.00%  15.00-85.00    2/4\n",
         "| name |    P_D |         95% | count |\n"
-        "|:---- | -----: | ----------: | ----: |\n"
+        "|:---- | ------:| -----------:| -----:|\n"
         "| a,b  | 50.00% | 15.00-85.00 |   2/4 |\n",
         "name,p_d,p_d_hits,p_d_total,p_d_low,p_d_high\n"
         "\"a,b\",0.5,2,4,",
