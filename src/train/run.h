@@ -1,0 +1,40 @@
+/* run.h: the folder of a run and the record of how it came about.
+ *
+ *   config.ini       what was asked for
+ *   history.csv      one line an epoch
+ *   checkpoint.h5    to go on from (checkpoints and Ctrl-C)
+ *   best.h5          with keep_best: the weights of the best evaluation so far
+ *   provenance.json  commit, command, device, versions, seconds
+ *   model.h5         the trained model; written last, so its presence means the run is complete
+ */
+#ifndef SG_TRAIN_RUN_H
+#define SG_TRAIN_RUN_H
+
+#include "base/files.h"
+
+typedef struct {
+    char folder[SG_PATH_MAX], config[SG_PATH_MAX], history[SG_PATH_MAX], checkpoint[SG_PATH_MAX], best[SG_PATH_MAX],
+        provenance[SG_PATH_MAX], model[SG_PATH_MAX];
+} sg_run_paths;
+
+sg_status sg_run_paths_make(sg_run_paths *paths, const char *folder);
+
+/* Whether a run in this folder has finished. */
+bool sg_run_is_complete(const char *folder);
+
+typedef struct {
+    const char *command; /* "train", "experiment", ... */
+    int argc;            /* the words after it */
+    char **argv;
+    const char *engine; /* sg_engine_description */
+    const char *corpus, *corpus_digest;
+    double seconds;
+} sg_provenance;
+
+/* Writes provenance as JSON: tool, commit, command, date, host processor, engine, library versions, corpus, seconds. */
+sg_status sg_provenance_write(const sg_provenance *provenance, const char *path);
+
+/* "sipgpu 0.1.0 (commit)", for the tool attribute of files. */
+const char *sg_tool_name(void);
+
+#endif
