@@ -1,0 +1,230 @@
+/* cmd_detect.c: `sipgpu detect`: flags the new dialogs of the test split (Table VI). */
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/session.h"
+#include "detect/detection.h"
+#include "detect/report.h"
+#include <stdlib.h>
+
+typedef struct {
+    sg_common_options common;
+    sg_session_options session;
+    int rule; /* sg_rule */
+    char out[SG_TEXT_MAX], dialogs[SG_TEXT_MAX];
+    int64_t seed, restarts;
+    double alpha;
+    bool json, force;
+} detect_options;
+
+static const sg_option detect_table[] = {
+    SG_SESSION_OPTIONS(detect_options, session),
+    {NULL, "rule", SG_OPT_ENUM, offsetof(detect_options, rule), "both", 0, 0, SG_RULE_CHOICES, NULL,
+     "moments that must be below their limit for the verdict in --dialogs", 0},
+    {NULL, "out", SG_OPT_TEXT, offsetof(detect_options, out), NULL, 0, 0, NULL, "DIR",
+     "write tables, moments and ROC curves there", 'o'},
+    {NULL, "dialogs", SG_OPT_TEXT, offsetof(detect_options, dialogs), NULL, 0, 0, NULL, "FILE",
+     "write one CSV line for each test dialog", 0},
+    {NULL, "seed", SG_OPT_INT, offsetof(detect_options, seed), "1", 0, (double)INT64_MAX, NULL, "S",
+     "seed of K-means", 's'},
+    {NULL, "kmeans_restarts", SG_OPT_INT, offsetof(detect_options, restarts), "50", 1, 100000, NULL, "N",
+     "restarts of K-means; the best is kept", 0},
+    {NULL, "markov_alpha", SG_OPT_REAL, offsetof(detect_options, alpha), "0.01", 1e-9, 1e6, NULL, "X",
+     "additive smoothing of the Markov baselines", 0},
+    {NULL, "json", SG_OPT_FLAG, offsetof(detect_options, json), NULL, 0, 0, NULL, NULL,
+     "print one JSON object instead of tables", 0},
+    {NULL, "force", SG_OPT_FLAG, offsetof(detect_options, force), NULL, 0, 0, NULL, NULL,
+     "overwrite files that exist", 0},
+    SG_COMMON_OPTIONS(detect_options)};
+
+static const char about[] =
+    "Flags the dialogs of the test split that do not occur in the train split (Table VI of\n"
+    "the paper): thresholds on skewness and kurtosis of the outputs, computed anew from the\n"
+    "train split; K-means on the test split's; and baselines without a network.  P_D is the\n"
+    "share of new dialogs that are flagged, P_FA that of known ones.  --out DIR gets\n"
+    "table6.csv, table6.md, auc.csv, moments_{train,test}.csv and roc_<score>.csv.";
+
+/* What is at hand while files are written. */
+typedef struct {
+    const detect_options *options;
+    sg_session session;
+    sg_detection detection;
+} detect_state;
+
+static sg_status put_table_csv(const detect_state *s, int which, FILE *out)
+{
+    (void)which;
+    return sg_report_detection(&s->detection, SG_STYLE_CSV, out);
+}
+
+static sg_status put_table_markdown(const detect_state *s, int which, FILE *out)
+{
+    (void)which;
+    SG_TRY(sg_report_detection(&s->detection, SG_STYLE_MARKDOWN, out));
+    fputs("\nEach class of the test split counted once:\n\n", out);
+    SG_TRY(sg_report_detection_unique(&s->detection, SG_STYLE_MARKDOWN, out));
+    fputc('\n', out);
+    SG_TRY(sg_report_limits(&s->detection, SG_STYLE_MARKDOWN, out));
+    fputc('\n', out);
+    return sg_report_auc(&s->detection, SG_STYLE_MARKDOWN, out);
+}
+
+static sg_status put_auc(const detect_state *s, int which, FILE *out)
+{
+    (void)which;
+    return sg_report_auc(&s->detection, SG_STYLE_CSV, out);
+}
+
+static sg_status put_limits(const detect_state *s, int which, FILE *out)
+{
+    (void)which;
+    return sg_report_limits(&s->detection, SG_STYLE_CSV, out);
+}
+
+static sg_status put_moments(const detect_state *s, int split, FILE *out)
+{
+    sg_report_moments(&s->detection, &s->session.corpus, &s->session.counts, &s->session.outputs,
+                      (sg_split)split, out);
+    return SG_OK;
+}
+
+static sg_status put_roc(const detect_state *s, int score, FILE *out)
+{
+    sg_report_roc(&s->detection.roc[score], out);
+    return SG_OK;
+}
+
+static sg_status put_dialogs(const detect_state *s, int rule, FILE *out)
+{
+    sg_report_dialogs(&s->detection, &s->session.corpus, &s->session.outputs, (sg_rule)rule, out);
+    return SG_OK;
+}
+
+typedef sg_status (*file_writer)(const detect_state *, int which, FILE *);
+
+enum { FILES_MAX = 7 + SG_SCORES };
+
+typedef struct {
+    char path[SG_PATH_MAX];
+    file_writer write;
+    int which;
+} output_file;
+
+typedef struct {
+    int count;
+    output_file file[FILES_MAX];
+} file_list;
+
+static sg_status add_file(file_list *list, const char *folder, const char *name, file_writer write, int which)
+{
+    output_file *f = &list->file[list->count++];
+    f->write = write;
+    f->which = which;
+    return sg_path_join(f->path, folder, name);
+}
+
+/* All files that are to be written; names are checked before the network is run. */
+static sg_status list_files(const detect_options *o, file_list *list)
+{
+    list->count = 0;
+    if (o->dialogs[0])
+        SG_TRY(add_file(list, "", o->dialogs, put_dialogs, o->rule));
+    if (o->out[0]) {
+        SG_TRY(add_file(list, o->out, "table6.csv", put_table_csv, 0));
+        SG_TRY(add_file(list, o->out, "table6.md", put_table_markdown, 0));
+        SG_TRY(add_file(list, o->out, "limits.csv", put_limits, 0));
+        SG_TRY(add_file(list, o->out, "auc.csv", put_auc, 0));
+        SG_TRY(add_file(list, o->out, "moments_train.csv", put_moments, SG_SPLIT_TRAIN));
+        SG_TRY(add_file(list, o->out, "moments_test.csv", put_moments, SG_SPLIT_TEST));
+        for (int i = 0; i < SG_SCORES; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "roc_%s.csv", sg_score_name((sg_score)i));
+            SG_TRY(add_file(list, o->out, name, put_roc, i));
+        }
+    }
+    for (int i = 0; i < list->count; i++)
+        SG_TRY(sg_file_check_writable(list->file[i].path, o->force));
+    return SG_OK;
+}
+
+static sg_status write_files(const detect_state *s, const file_list *list)
+{
+    if (s->options->out[0])
+        SG_TRY(sg_folder_make(s->options->out));
+    for (int i = 0; i < list->count; i++) {
+        const output_file *f = &list->file[i];
+        sg_atomic_file file;
+        FILE *out;
+        SG_TRY(sg_text_open(&file, &out, f->path));
+        SG_TRY(sg_text_finish(&file, out, f->write(s, f->which, out)));
+    }
+    return SG_OK;
+}
+
+static sg_status print_results(const detect_state *s)
+{
+    const sg_detection *d = &s->detection;
+    if (s->options->json) {
+        cJSON *object = sg_session_json(&s->session, "detect", &s->options->session);
+        cJSON_AddStringToObject(object, "rule", sg_rule_name((sg_rule)s->options->rule));
+        cJSON_AddItemToObject(object, "detection", sg_json_detection(d));
+        return sg_json_print(object, stdout);
+    }
+    printf(
+        "test split: %lld dialogs of %d classes, of which %lld dialogs of %d classes do not occur in train\n",
+        (long long)d->test_dialogs, d->test_unique, (long long)d->test_new, d->test_unique_new);
+    puts("(the paper: 5604 dialogs, 362 not in train)\n");
+    SG_TRY(sg_report_detection(d, SG_STYLE_TEXT, stdout));
+    puts("\neach class counted once:\n");
+    SG_TRY(sg_report_detection_unique(d, SG_STYLE_TEXT, stdout));
+    putchar('\n');
+    SG_TRY(sg_report_limits(d, SG_STYLE_TEXT, stdout));
+    putchar('\n');
+    return sg_report_auc(d, SG_STYLE_TEXT, stdout);
+}
+
+static void say_what_is_special(const detect_state *s)
+{
+    if (s->session.model.has_thresholds)
+        sg_note(
+            "the thresholds are computed anew from the train split; those in the model file are not used");
+    if (!s->session.same_corpus)
+        sg_warn("the model was trained on another corpus or split; 'new' means not in the train split of %s",
+                s->options->session.corpus);
+    if (s->detection.kmeans.degenerate)
+        sg_warn("all moments of the test split are equal: K-means flags nothing");
+}
+
+static sg_status detect(detect_state *s, file_list *files)
+{
+    const detect_options *o = s->options;
+    const sg_detection_options options = {(uint64_t)o->seed, (int)o->restarts, o->alpha};
+    SG_TRY(list_files(o, files));
+    SG_TRY(sg_session_open(&s->session, "detect", &o->session));
+    sg_status status = sg_detection_run(&s->detection, &s->session.corpus, &s->session.outputs, &options);
+    if (status != SG_OK)
+        return sg_fail_prefix(status, "%s", o->session.corpus);
+    say_what_is_special(s);
+    SG_TRY(print_results(s));
+    SG_TRY(write_files(s, files));
+    if (files->count)
+        sg_note("wrote %d files%s%s", files->count, o->out[0] ? " into " : "", o->out);
+    return SG_OK;
+}
+
+sg_status sg_run_detect(const char *name, int argc, char **argv)
+{
+    detect_options options;
+    sg_text_list words = {0};
+    bool done;
+    sg_status status = sg_command_parse(name, detect_table, about, &options, argc, argv, &words, 0, &done);
+    free(words.items);
+    if (status != SG_OK || done)
+        return status;
+    detect_state state = {.options = &options};
+    file_list files;
+    status = detect(&state, &files);
+    sg_detection_free(&state.detection);
+    sg_session_close(&state.session);
+    return status;
+}

@@ -1,0 +1,116 @@
+#include "cli/session.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include <stdlib.h>
+#include <string.h>
+
+static sg_status read_files(sg_session *s, const sg_session_options *options)
+{
+    SG_TRY(sg_model_read(&s->model, NULL, options->model));
+    SG_TRY(sg_corpus_read(&s->corpus, options->corpus));
+    sg_status status = sg_model_check_alphabet(&s->model, &s->corpus);
+    if (status != SG_OK)
+        return sg_fail_prefix(status, "%s and %s do not fit", options->model, options->corpus);
+    s->same_corpus = strcmp(s->model.corpus_digest, s->corpus.digest) == 0;
+    return SG_OK;
+}
+
+static sg_status match_classes(sg_session *s)
+{
+    SG_TRY(sg_model_match_classes(&s->model, &s->corpus, &s->class_of));
+    SG_TRY(sg_alloc(&s->known, s->corpus.classes, "known classes"));
+    for (int j = 0; j < s->corpus.classes; j++)
+        s->known[j] = s->class_of[j] >= 0 && s->model.class_train[s->class_of[j]] > 0;
+    return sg_class_counts_make(&s->counts, &s->corpus);
+}
+
+/* The corpus' sequences with as many zeros after them as the model wants. */
+static sg_status pad_sequences(const sg_session *s, uint16_t **padded)
+{
+    const size_t from = (size_t)s->corpus.max_length, to = (size_t)s->model.spec.max_length;
+    for (int j = 0; j < s->corpus.classes; j++)
+        if (s->corpus.class_length[j] > to)
+            return sg_fail(SG_E_CONFIG, "class %d of the corpus has %d messages; the model takes at most %zu",
+                           j, s->corpus.class_length[j], to);
+    SG_TRY(sg_alloc(padded, (size_t)s->corpus.classes * to, "padded sequences"));
+    for (size_t j = 0; j < (size_t)s->corpus.classes; j++)
+        memcpy(*padded + j * to, s->corpus.class_sequence + j * from,
+               s->corpus.class_length[j] * sizeof **padded);
+    return SG_OK;
+}
+
+static sg_status infer(sg_session *s, sg_engine *engine)
+{
+    uint16_t *padded = NULL;
+    sg_sequences set = {0};
+    sg_status status;
+    SG_TRY_GOTO(status, done, pad_sequences(s, &padded));
+    SG_TRY_GOTO(status, done,
+                sg_sequences_make(&set, &s->model.spec, padded, s->corpus.class_length, s->corpus.classes));
+    SG_TRY_GOTO(status, done, sg_outputs_alloc(&s->outputs, s->corpus.classes, s->model.spec.classes, false));
+    SG_TRY_GOTO(status, done, sg_engine_load(engine, &s->model.params));
+    const double start = sg_seconds();
+    SG_TRY_GOTO(status, done, sg_engine_infer_all(engine, &set, &s->outputs));
+    s->seconds = sg_seconds() - start;
+done:
+    sg_sequences_free(&set);
+    free(padded);
+    return status;
+}
+
+static sg_status run_engine(sg_session *s, const sg_session_options *options)
+{
+    sg_engine_options o = {.precision = (sg_precision)options->precision, .threads = (int)options->threads};
+    SG_TRY(sg_device_parse(options->device, &o.device, &o.device_index));
+    sg_engine *engine;
+    SG_TRY(sg_engine_open(&engine, &s->model.spec, &o));
+    snprintf(s->device, sizeof s->device, "%s", sg_engine_description(engine));
+    snprintf(s->precision, sizeof s->precision, "%s", sg_engine_precision_name(engine));
+    sg_status status = infer(s, engine);
+    sg_engine_close(engine);
+    return status;
+}
+
+sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options)
+{
+    *session = (sg_session){0};
+    SG_TRY(sg_require_option(command, options->model, "--model FILE"));
+    SG_TRY(sg_require_option(command, options->corpus, "--corpus FILE"));
+    SG_TRY(read_files(session, options));
+    SG_TRY(match_classes(session));
+    SG_TRY(run_engine(session, options));
+    char time[32];
+    sg_detail("%d classes through the network in %s (%s)", session->corpus.classes,
+              sg_duration_text(session->seconds, time), session->device);
+    return SG_OK;
+}
+
+void sg_session_close(sg_session *session)
+{
+    sg_outputs_free(&session->outputs);
+    sg_class_counts_free(&session->counts);
+    free(session->known);
+    free(session->class_of);
+    sg_corpus_free(&session->corpus);
+    sg_model_free(&session->model);
+    *session = (sg_session){0};
+}
+
+cJSON *sg_session_json(const sg_session *session, const char *command, const sg_session_options *options)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "command", command);
+    cJSON_AddStringToObject(o, "version", SG_VERSION);
+    cJSON_AddStringToObject(o, "model", options->model);
+    cJSON_AddStringToObject(o, "corpus", options->corpus);
+    cJSON_AddStringToObject(o, "corpus_digest", session->corpus.digest);
+    cJSON_AddBoolToObject(o, "trained_on_this_corpus", session->same_corpus);
+    cJSON_AddNumberToObject(o, "model_seed", (double)session->model.seed);
+    cJSON_AddNumberToObject(o, "model_epoch", (double)session->model.epoch);
+    cJSON_AddStringToObject(o, "device", session->device);
+    cJSON_AddStringToObject(o, "precision", session->precision);
+    cJSON_AddNumberToObject(o, "inference_seconds", session->seconds);
+    return o;
+}

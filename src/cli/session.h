@@ -1,0 +1,61 @@
+/* session.h: what `eval`, `detect` and `experiment` begin with: a model, a corpus, an engine, and what the
+ * network says of every class of the corpus.
+ */
+#ifndef SG_CLI_SESSION_H
+#define SG_CLI_SESSION_H
+
+#include "base/options.h"
+#include "detect/counts.h"
+#include "detect/report_json.h"
+#include "engine/engine.h"
+#include "model/model.h"
+
+typedef struct {
+    char model[SG_TEXT_MAX], corpus[SG_TEXT_MAX], device[SG_TEXT_MAX];
+    int precision;   /* sg_precision */
+    int64_t threads; /* 0 (option left out): all cores */
+} sg_session_options;
+
+/* Entries of a command's option table; `field` is the sg_session_options in struct `type`. */
+/* clang-format off */
+#define SG_SESSION_DEVICE_OPTIONS(type, field)                                                           \
+    {NULL, "device", SG_OPT_TEXT, offsetof(type, field.device), "auto", 0, 0, NULL, "DEVICE",            \
+     "auto, cpu, cuda, cuda:N or cudnn", 0},                                                             \
+    {NULL, "precision", SG_OPT_ENUM, offsetof(type, field.precision), "auto", 0, 0,                      \
+     SG_PRECISION_CHOICES, NULL, "what products are computed in", 0},                                    \
+    {NULL, "threads", SG_OPT_INT, offsetof(type, field.threads), NULL, 1, 1024, NULL, "N",               \
+     "threads to compute with; all cores if left out", 0}
+
+#define SG_SESSION_OPTIONS(type, field)                                                                  \
+    {NULL, "model", SG_OPT_TEXT, offsetof(type, field.model), NULL, 0, 0, NULL, "MODEL",                 \
+     "model file that `train` wrote", 'm'},                                                              \
+    {NULL, "corpus", SG_OPT_TEXT, offsetof(type, field.corpus), NULL, 0, 0, NULL, "CORPUS",              \
+     "corpus file", 'c'},                                                                                \
+    SG_SESSION_DEVICE_OPTIONS(type, field)
+/* clang-format on */
+
+typedef struct {
+    sg_model model;
+    sg_corpus corpus;
+    sg_class_counts counts;
+    int32_t *class_of;  /* [corpus.classes] the model's output for each class of the corpus, or -1 */
+    bool *known;        /* [corpus.classes] the model was trained on dialogs of the class */
+    bool same_corpus;   /* the model was trained on this very corpus and split */
+    sg_outputs outputs; /* one for each class of the corpus */
+    char device[256];   /* description of the engine */
+    char precision[16]; /* what products were computed in */
+    double seconds;     /* inference */
+} sg_session;
+
+/* Reads both files and runs the network over all classes of the corpus.  A corpus of other classes than the
+ * model's is fine; its alphabet must be the model's, and its dialogs no longer than the model's L
+ * (SG_E_CONFIG).  Release with sg_session_close, also after a failure.  `command` is for the error about a
+ * missing option. */
+sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options);
+void sg_session_close(sg_session *session);
+
+/* {"command", "model", "corpus", "corpus_digest", "model_seed", "model_epoch", "device", "precision", ...} to
+ * which a command adds its results. */
+cJSON *sg_session_json(const sg_session *session, const char *command, const sg_session_options *options);
+
+#endif
