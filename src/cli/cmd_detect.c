@@ -123,7 +123,7 @@ static sg_status add_file(file_list *list, const char *folder, const char *name,
     return sg_path_join(f->path, folder, name);
 }
 
-/* All files that are to be written; names are checked before the network is run. */
+/* All files that are to be written.  Names are checked, and the folder is made, before the network is run. */
 static sg_status list_files(const detect_options *o, file_list *list)
 {
     list->count = 0;
@@ -144,13 +144,11 @@ static sg_status list_files(const detect_options *o, file_list *list)
     }
     for (int i = 0; i < list->count; i++)
         SG_TRY(sg_file_check_writable(list->file[i].path, o->force));
-    return SG_OK;
+    return o->out[0] ? sg_folder_make(o->out) : SG_OK;
 }
 
 static sg_status write_files(const detect_state *s, const file_list *list)
 {
-    if (s->options->out[0])
-        SG_TRY(sg_folder_make(s->options->out));
     for (int i = 0; i < list->count; i++) {
         const output_file *f = &list->file[i];
         sg_atomic_file file;
@@ -214,7 +212,7 @@ static sg_status detect(detect_state *s, file_list *files)
 
 sg_status sg_run_detect(const char *name, int argc, char **argv)
 {
-    detect_options options;
+    detect_options options = {0};
     sg_text_list words = {0};
     bool done;
     sg_status status = sg_command_parse(name, detect_table, about, &options, argc, argv, &words, 0, &done);

@@ -72,7 +72,7 @@ static sg_status evaluate(const eval_options *o, sg_session *s)
 
 sg_status sg_run_eval(const char *name, int argc, char **argv)
 {
-    eval_options options;
+    eval_options options = {0};
     sg_text_list words = {0};
     bool done;
     sg_status status = sg_command_parse(name, eval_table, about, &options, argc, argv, &words, 0, &done);

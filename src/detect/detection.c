@@ -143,7 +143,7 @@ static sg_status run_markov(sg_detection *d, const sg_corpus *corpus, const int6
         sg_markov_limit(&chain, corpus->class_sequence, corpus->class_length, train, corpus->classes, limit);
     for (int j = 0; status == SG_OK && j < corpus->classes; j++) {
         const uint16_t *sequence = corpus->class_sequence + (size_t)j * (size_t)corpus->max_length;
-        d->score[score][j] = sg_markov_log_likelihood(&chain, sequence, corpus->class_length[j]).mean;
+        d->score[score][j] = sg_markov_log_likelihood(&chain, sequence, corpus->class_length[j]);
         d->detector[detector].abnormal[j] = d->score[score][j] < *limit;
     }
     sg_markov_free(&chain);

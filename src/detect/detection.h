@@ -1,8 +1,7 @@
 /* detection.h: every detector on the test split (Table VI), and the operating points of their scores.
  *
  * A dialog is new (to be flagged) if its class does not occur in the train split of the corpus, known
- * otherwise. P_D  = flagged new dialogs / new dialogs of the test split P_FA = flagged known dialogs / known
- * dialogs of the test split
+ * otherwise.  P_D is the share of the test split's new dialogs that are flagged, P_FA that of its known ones.
  */
 #ifndef SG_DETECT_DETECTION_H
 #define SG_DETECT_DETECTION_H
@@ -32,7 +31,7 @@ typedef enum {
     SG_SCORE_HIGHER_MOMENT, /* the larger of both: rule `both` */
     SG_SCORE_P_MAX,         /* largest output */
     SG_SCORE_KMEANS,        /* distance to the low centroid minus distance to the high one */
-    SG_SCORE_MARKOV_2,      /* mean log probability per symbol */
+    SG_SCORE_MARKOV_2,      /* log of the probability of the sequence */
     SG_SCORE_MARKOV_3,
     SG_SCORES
 } sg_score;

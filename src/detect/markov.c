@@ -102,8 +102,7 @@ void sg_markov_free(sg_markov *chain)
 }
 
 /* Scores by the chain's counts less those of `less` (an own chain of one dialog), which may be NULL. */
-static sg_markov_score score(const sg_markov *chain, const sg_markov *less, const uint16_t *sequence,
-                             int length)
+static double score(const sg_markov *chain, const sg_markov *less, const uint16_t *sequence, int length)
 {
     const double symbols = (double)chain->message_types + 1.0;
     double total = 0;
@@ -120,16 +119,16 @@ static sg_markov_score score(const sg_markov *chain, const sg_markov *less, cons
         total += log(((double)pair + chain->alpha) / ((double)all + chain->alpha * symbols));
         context = next_context(chain, context, symbol);
     }
-    return (sg_markov_score){total, total / (double)(length + 1)};
+    return total;
 }
 
-sg_markov_score sg_markov_log_likelihood(const sg_markov *chain, const uint16_t *sequence, int length)
+double sg_markov_log_likelihood(const sg_markov *chain, const uint16_t *sequence, int length)
 {
     return score(chain, NULL, sequence, length);
 }
 
 sg_status sg_markov_leave_one_out(const sg_markov *chain, const uint16_t *sequence, int length,
-                                  sg_markov_score *result)
+                                  double *result)
 {
     const int64_t once = 1;
     const uint16_t own_length = (uint16_t)length;
@@ -173,11 +172,8 @@ sg_status sg_markov_limit(const sg_markov *chain, const uint16_t *sequence, cons
     for (int j = 0; j < classes; j++) {
         if (weight[j] <= 0)
             continue;
-        sg_markov_score s;
-        SG_TRY_GOTO(
-            status, done,
-            sg_markov_leave_one_out(chain, sequence + (size_t)j * (size_t)chain->max_length, length[j], &s));
-        scores[j] = s.mean;
+        const uint16_t *own = sequence + (size_t)j * (size_t)chain->max_length;
+        SG_TRY_GOTO(status, done, sg_markov_leave_one_out(chain, own, length[j], &scores[j]));
         *(weight[j] == 1 ? &once[j] : &more[j]) = weight[j];
     }
     SG_TRY_GOTO(status, done, sg_roc_make(&roc, scores, once, more, classes));

@@ -105,8 +105,8 @@ sg_status sg_report_limits(const sg_detection *detection, sg_table_style style, 
     limit_row(&t, "K-means, low centroid, kurtosis", "kmeans_low_kurtosis", NAN, km->centroid[0][1]);
     limit_row(&t, "K-means, high centroid, skewness", "kmeans_high_skewness", NAN, km->centroid[1][0]);
     limit_row(&t, "K-means, high centroid, kurtosis", "kmeans_high_kurtosis", NAN, km->centroid[1][1]);
-    limit_row(&t, "Markov chain, order 2 (nats a symbol)", "markov_2", NAN, detection->markov_limit[0]);
-    limit_row(&t, "Markov chain, order 3 (nats a symbol)", "markov_3", NAN, detection->markov_limit[1]);
+    limit_row(&t, "Markov chain, order 2 (nats)", "markov_2", NAN, detection->markov_limit[0]);
+    limit_row(&t, "Markov chain, order 3 (nats)", "markov_3", NAN, detection->markov_limit[1]);
     return finish(&t, out);
 }
 
