@@ -46,7 +46,7 @@ static sg_status fill_from_corpus(sg_model *model, const sg_corpus *corpus)
 
 sg_status sg_model_make(sg_model *model, const sg_spec *spec, const sg_corpus *corpus)
 {
-    *model = (sg_model){.spec = *spec};
+    *model = (sg_model){.spec = *spec, .best_pd = -1};
     SG_TRY(sg_spec_check(spec));
     if (spec->message_types != corpus->message_types || spec->max_length != corpus->max_length ||
         spec->classes != corpus->classes)
@@ -131,6 +131,10 @@ static sg_status write_training(sg_h5 *file, const sg_model *model)
     SG_TRY(sg_h5_set_int(file, "/training", "seed", (int64_t)model->seed));
     SG_TRY(sg_h5_set_int(file, "/training", "epoch", model->epoch));
     SG_TRY(sg_h5_set_int(file, "/training", "update", model->update));
+    SG_TRY(sg_h5_set_real(file, "/training", "partial_loss", model->partial_loss));
+    SG_TRY(sg_h5_set_int(file, "/training", "partial_right", model->partial_right));
+    SG_TRY(sg_h5_set_real(file, "/training", "best_pd", model->best_pd));
+    SG_TRY(sg_h5_set_real(file, "/training", "best_loss", model->best_loss));
     SG_TRY(sg_h5_set_text(file, "/training", "corpus_digest", model->corpus_digest));
     SG_TRY(sg_h5_set_text(file, "/training", "tool", model->tool));
     SG_TRY(sg_h5_set_text(file, "/training", "precision", model->precision));

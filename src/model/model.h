@@ -3,8 +3,9 @@
  * HDF5, root attributes format "sipgpu-model", version 1, message_types, max_length, units, classes, layers,
  * dropout, padding; /params/<tensor> float32 (params.h); /alphabet; /classes/{sequence, length, train_count};
  * /thresholds attributes skewness, kurtosis; /kmeans/centroids [2, 2] (low cluster first; columns skewness,
- * kurtosis); /training attributes config, seed, epoch, update, corpus_digest, tool, precision, device. A
- * checkpoint is a model file with /optimizer/m/<tensor> and /optimizer/v/<tensor>.
+ * kurtosis); /training attributes config, seed, epoch, update, partial_loss, partial_right, best_pd,
+ * best_loss, corpus_digest, tool, precision, device. A checkpoint is a model file with /optimizer/m/<tensor>
+ * and /optimizer/v/<tensor>.
  */
 #ifndef SG_MODEL_MODEL_H
 #define SG_MODEL_MODEL_H
@@ -27,7 +28,10 @@ typedef struct {
 
     char *config; /* INI text of the run, or NULL */
     uint64_t seed;
-    int64_t epoch, update;
+    int64_t epoch, update;     /* completed */
+    double partial_loss;       /* of an epoch that has begun: sum of losses over its dialogs so far, and */
+    int64_t partial_right;     /* how many were right */
+    double best_pd, best_loss; /* of the best evaluation so far, -1 and 0 if there was none */
     char corpus_digest[33];
     char tool[64], precision[16], device[128];
 } sg_model;

@@ -4,23 +4,34 @@
 #include <string.h>
 
 #define AT(field) offsetof(sg_config, field)
-#define INT(section, key, field, value, low, high, text)                                                     \
-    {section, key, SG_OPT_INT, AT(field), value, low, high, NULL, "N", text, 0}
-#define REAL(section, key, field, value, low, high, text)                                                    \
-    {section, key, SG_OPT_REAL, AT(field), value, low, high, NULL, "X", text, 0}
-#define ENUM(section, key, field, value, choices, text)                                                      \
-    {section, key, SG_OPT_ENUM, AT(field), value, 0, 0, choices, NULL, text, 0}
-#define FLAG(section, key, field, value, text)                                                               \
-    {section, key, SG_OPT_FLAG, AT(field), value, 0, 0, NULL, NULL, text, 0}
-#define TEXT(section, key, field, value, argument, text)                                                     \
-    {section, key, SG_OPT_TEXT, AT(field), value, 0, 0, NULL, argument, text, 0}
+#define INT(section, key, field, value, low, high, text)                          \
+    {                                                                             \
+        section, key, SG_OPT_INT, AT(field), value, low, high, NULL, "N", text, 0 \
+    }
+#define REAL(section, key, field, value, low, high, text)                          \
+    {                                                                              \
+        section, key, SG_OPT_REAL, AT(field), value, low, high, NULL, "X", text, 0 \
+    }
+#define ENUM(section, key, field, value, choices, text)                           \
+    {                                                                             \
+        section, key, SG_OPT_ENUM, AT(field), value, 0, 0, choices, NULL, text, 0 \
+    }
+#define FLAG(section, key, field, value, text)                                 \
+    {                                                                          \
+        section, key, SG_OPT_FLAG, AT(field), value, 0, 0, NULL, NULL, text, 0 \
+    }
+#define TEXT(section, key, field, value, argument, text)                           \
+    {                                                                              \
+        section, key, SG_OPT_TEXT, AT(field), value, 0, 0, NULL, argument, text, 0 \
+    }
 
 /* Keys of one section stand together: the table is also the order of the INI file. */
 const sg_option sg_config_table[] = {
     TEXT("data", "corpus", corpus, "", "FILE", "the corpus, an HDF5 file"),
 
     INT("model", "layers", layers, "1", 1, SG_LAYERS_MAX, "LSTM layers: 1 for models 1.x, 2 for models 2.x"),
-    INT("model", "units", units, "0", 0, SG_UNITS_MAX, "units of each layer; 0: one for each class, as in the paper"),
+    INT("model", "units", units, "0", 0, SG_UNITS_MAX,
+        "units of each layer; 0: one for each class, as in the paper"),
     REAL("model", "dropout", dropout, "0", 0, 0.99, "dropout on the last LSTM's output; 0.5 for models x.1"),
     ENUM("model", "padding", padding, "post", SG_PADDING_CHOICES,
          "zeros after the dialog (Definition 4), no zero steps, or zeros before"),
@@ -42,7 +53,8 @@ const sg_option sg_config_table[] = {
     REAL("train", "epsilon", epsilon, "1e-07", 1e-30, 1, "Adam's epsilon, in Keras' form"),
     REAL("train", "clip_norm", clip_norm, "0", 0, 1e9, "bound on the norm of the whole gradient; 0: none"),
     INT("train", "seed", seed, "1", 0, 9e15, "starting weights, order of the dialogs, dropout"),
-    INT("train", "eval_every", eval_every, "10", 1, 1000000, "epochs between evaluations of all three splits"),
+    INT("train", "eval_every", eval_every, "10", 1, 1000000,
+        "epochs between evaluations of all three splits"),
     INT("train", "checkpoint_every", checkpoint_every, "10", 1, 1000000, "epochs between checkpoints"),
     FLAG("train", "keep_best", keep_best, "false",
          "keep the weights of the best evaluation (validation P_D, then train loss), not the last"),
@@ -58,7 +70,8 @@ const sg_option sg_config_table[] = {
 
     TEXT("experiment", "name", experiment_name, "experiment", "NAME", "name of the experiment"),
     TEXT("experiment", "models", models, "1.0,1.1,2.0,2.1", "LIST", "models of the paper to train"),
-    INT("experiment", "seeds", seeds, "10", 1, 10000, "runs of each model (Multiple Run), with seeds 1, 2, ..."),
+    INT("experiment", "seeds", seeds, "10", 1, 10000,
+        "runs of each model (Multiple Run), with seeds 1, 2, ..."),
     INT("experiment", "jobs", jobs, "1", 1, 1024, "runs at the same time"),
     SG_OPTIONS_END,
 };
@@ -96,7 +109,8 @@ sg_status sg_config_spec(const sg_config *config, const sg_corpus *corpus, sg_sp
 
 sg_status sg_config_engine(const sg_config *config, sg_engine_options *options)
 {
-    *options = (sg_engine_options){.precision = (sg_precision)config->precision, .threads = (int)config->threads};
+    *options =
+        (sg_engine_options){.precision = (sg_precision)config->precision, .threads = (int)config->threads};
     return sg_device_parse(config->device, &options->device, &options->device_index);
 }
 

@@ -1,4 +1,5 @@
-/* config.h: everything a run can be told, as one struct and one option table (INI file, --set, --dump-config). */
+/* config.h: everything a run can be told, as one struct and one option table (INI file, --set,
+ * --dump-config). */
 #ifndef SG_TRAIN_CONFIG_H
 #define SG_TRAIN_CONFIG_H
 

@@ -1,6 +1,5 @@
 #include "train/run.h"
 
-#include "engine/cpu/gemm.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <hdf5.h>
@@ -68,9 +67,7 @@ static cJSON *provenance_object(const sg_provenance *p)
     processor_name(text, sizeof text);
     cJSON_AddStringToObject(root, "processor", text);
     cJSON_AddStringToObject(root, "engine", p->engine);
-    sg_gemm_describe(text, sizeof text);
     cJSON *libraries = cJSON_AddObjectToObject(root, "libraries");
-    cJSON_AddStringToObject(libraries, "oneDNN", text);
     unsigned major, minor, patch;
     H5get_libversion(&major, &minor, &patch);
     snprintf(text, sizeof text, "%u.%u.%u", major, minor, patch);

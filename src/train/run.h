@@ -13,8 +13,8 @@
 #include "base/files.h"
 
 typedef struct {
-    char folder[SG_PATH_MAX], config[SG_PATH_MAX], history[SG_PATH_MAX], checkpoint[SG_PATH_MAX], best[SG_PATH_MAX],
-        provenance[SG_PATH_MAX], model[SG_PATH_MAX];
+    char folder[SG_PATH_MAX], config[SG_PATH_MAX], history[SG_PATH_MAX], checkpoint[SG_PATH_MAX],
+        best[SG_PATH_MAX], provenance[SG_PATH_MAX], model[SG_PATH_MAX];
 } sg_run_paths;
 
 sg_status sg_run_paths_make(sg_run_paths *paths, const char *folder);
@@ -31,7 +31,8 @@ typedef struct {
     double seconds;
 } sg_provenance;
 
-/* Writes provenance as JSON: tool, commit, command, date, host processor, engine, library versions, corpus, seconds. */
+/* Writes provenance as JSON: tool, commit, command, date, host processor, engine, library versions, corpus,
+ * seconds. */
 sg_status sg_provenance_write(const sg_provenance *provenance, const char *path);
 
 /* "sipgpu 0.1.0 (commit)", for the tool attribute of files. */

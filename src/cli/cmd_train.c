@@ -1,0 +1,290 @@
+/* cmd_train.c: `sipgpu train`: one network on one corpus, into a folder of its own. */
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/signals.h"
+#include "detect/detection.h"
+#include "detect/evaluate.h"
+#include "detect/report.h"
+#include "detect/report_json.h"
+#include "train/trainer.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    sg_common_options common;
+    char config[SG_TEXT_MAX], corpus[SG_TEXT_MAX], out[SG_TEXT_MAX];
+    char seed[SG_TEXT_MAX], device[SG_TEXT_MAX], precision[SG_TEXT_MAX];
+    int64_t threads;
+    sg_text_list set;
+    bool resume, force, json, dump_config;
+} train_options;
+
+#define TEXT(key, letter, argument, help)                                                               \
+    {                                                                                                   \
+        NULL, #key, SG_OPT_TEXT, offsetof(train_options, key), NULL, 0, 0, NULL, argument, help, letter \
+    }
+#define FLAG(key, help)                                                                        \
+    {                                                                                          \
+        NULL, #key, SG_OPT_FLAG, offsetof(train_options, key), NULL, 0, 0, NULL, NULL, help, 0 \
+    }
+
+static const sg_option train_table[] = {
+    TEXT(config, 'c', "FILE", "settings, an INI file such as configs/model1.0.ini"),
+    TEXT(corpus, 0, "FILE", "the corpus; stands for --set data.corpus=FILE"),
+    {NULL, "set", SG_OPT_APPEND, offsetof(train_options, set), NULL, 0, 0, NULL, "SECTION.KEY=VALUE",
+     "change one setting; may be given several times", 's'},
+    TEXT(out, 'o', "DIR", "folder of the run [runs/<config>_seed<seed>]"),
+    TEXT(seed, 0, "S", "stands for --set train.seed=S"),
+    TEXT(device, 0, "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]"),
+    TEXT(precision, 0, "auto|fp32|bf16", "what products are computed in"),
+    {NULL, "threads", SG_OPT_INT, offsetof(train_options, threads), NULL, 1, 1024, NULL, "N",
+     "threads to compute with; all cores if left out", 0},
+    FLAG(resume, "go on from the folder's checkpoint; start if there is none; done if it is complete"),
+    FLAG(force, "drop what an earlier run left in the folder"),
+    FLAG(dump_config, "print all settings with their meaning, and stop"),
+    FLAG(json, "print one JSON object at the end instead of tables"),
+    SG_COMMON_OPTIONS(train_options),
+};
+
+static const char about[] =
+    "Trains an LSTM network to name SIP dialogs.  The folder receives config.ini, history.csv,\n"
+    "checkpoint.h5, provenance.json and, last, model.h5.  Ctrl-C saves a checkpoint; the same\n"
+    "command with --resume goes on, bit for bit.";
+
+/* ---- settings ---- */
+
+static sg_status set_from_option(sg_config *config, const char *section, const char *key, const char *value)
+{
+    return value[0] ? sg_options_set(sg_config_table, config, section, key, value, SG_E_USAGE) : SG_OK;
+}
+
+static sg_status read_settings(const train_options *o, sg_config *config)
+{
+    char path[SG_PATH_MAX];
+    SG_TRY(sg_config_defaults(config));
+    if (o->config[0]) {
+        SG_TRY(sg_options_read_ini(sg_config_table, config, o->config));
+    } else if (o->resume && o->out[0]) {
+        SG_TRY(sg_path_join(path, o->out, "config.ini"));
+        if (sg_path_exists(path))
+            SG_TRY(sg_options_read_ini(sg_config_table, config, path));
+    }
+    for (size_t i = 0; i < o->set.count; i++)
+        SG_TRY(sg_options_assign(sg_config_table, config, o->set.items[i]));
+    SG_TRY(set_from_option(config, "data", "corpus", o->corpus));
+    SG_TRY(set_from_option(config, "train", "seed", o->seed));
+    SG_TRY(set_from_option(config, "engine", "device", o->device));
+    SG_TRY(set_from_option(config, "engine", "precision", o->precision));
+    if (o->threads)
+        config->threads = o->threads;
+    sg_engine_options engine;
+    SG_TRY(sg_config_engine(config, &engine));
+    if (!config->corpus[0] && !o->dump_config)
+        return sg_fail(SG_E_USAGE,
+                       "train wants a corpus: --corpus FILE, or data.corpus in the configuration");
+    return SG_OK;
+}
+
+/* runs/<name of the configuration>_seed<seed> unless --out says otherwise. */
+static sg_status choose_folder(const train_options *o, const sg_config *config, char *folder)
+{
+    if (o->out[0])
+        return sg_path_join(folder, o->out, ".") == SG_OK ? (strcpy(folder, o->out), SG_OK) : SG_E_CONFIG;
+    const char *base = strrchr(o->config, '/');
+    base = base ? base + 1 : o->config[0] ? o->config : "run";
+    size_t length = strlen(base);
+    if (length > 4 && strcmp(base + length - 4, ".ini") == 0)
+        length -= 4;
+    snprintf(folder, SG_PATH_MAX, "runs/%.*s_seed%lld", (int)length, base, (long long)config->seed);
+    return SG_OK;
+}
+
+/* ---- the folder ---- */
+
+/* Sees to it that nothing of an earlier run is lost by accident; *complete if there is nothing left to do. */
+static sg_status prepare_folder(const train_options *o, const char *folder, bool *complete)
+{
+    sg_run_paths paths;
+    SG_TRY(sg_run_paths_make(&paths, folder));
+    SG_TRY(sg_folder_make(folder));
+    *complete = sg_run_is_complete(folder) && o->resume;
+    if (*complete)
+        return SG_OK;
+    bool used =
+        sg_path_exists(paths.model) || sg_path_exists(paths.checkpoint) || sg_path_exists(paths.history);
+    if (!used || o->resume)
+        return SG_OK;
+    if (!o->force)
+        return sg_fail(SG_E_CONFIG, "%s holds %s run; --resume goes on with it, --force drops it", folder,
+                       sg_path_exists(paths.model) ? "a complete" : "an unfinished");
+    const char *const old[] = {paths.model, paths.checkpoint, paths.best, paths.history, paths.provenance};
+    for (size_t i = 0; i < sizeof old / sizeof *old; i++)
+        unlink(old[i]);
+    return SG_OK;
+}
+
+static void show_settings(const sg_config *config, const sg_corpus *corpus, const char *folder)
+{
+    sg_note("corpus    %s: %lld dialogs, %d classes, %d message types, longest %d", config->corpus,
+            (long long)corpus->dialogs, corpus->classes, corpus->message_types, corpus->max_length);
+    sg_note("network   %lld LSTM layer%s of %lld units, dropout %g, padding %s, forget bias %g%s",
+            (long long)config->layers, config->layers == 1 ? "" : "s",
+            (long long)(config->units ? config->units : corpus->classes), config->dropout,
+            sg_padding_name((sg_padding)config->padding), config->forget_bias,
+            config->chrono_bias ? " (chrono)" : "");
+    sg_note("training  %lld epochs, batch %lld, Adam %g%s, clip_norm %g, seed %lld",
+            (long long)config->epochs, (long long)config->batch_size, config->learning_rate,
+            config->lr_schedule == SG_SCHEDULE_COSINE ? " falling by a cosine" : "", config->clip_norm,
+            (long long)config->seed);
+    sg_note("folder    %s", folder);
+}
+
+/* ---- what the trained network says ---- */
+
+static sg_status infer_classes(const sg_config *config, const sg_corpus *corpus, const sg_model *model,
+                               sg_outputs *outputs)
+{
+    sg_engine_options options;
+    sg_sequences set = {0};
+    sg_engine *engine = NULL;
+    SG_TRY(sg_config_engine(config, &options));
+    sg_status status =
+        sg_sequences_make(&set, &model->spec, corpus->class_sequence, corpus->class_length, corpus->classes);
+    if (status == SG_OK)
+        status = sg_outputs_alloc(outputs, corpus->classes, model->spec.classes, false);
+    if (status == SG_OK)
+        status = sg_engine_open(&engine, &model->spec, &options);
+    if (status == SG_OK)
+        status = sg_engine_load(engine, &model->params);
+    if (status == SG_OK)
+        status = sg_engine_infer_all(engine, &set, outputs);
+    sg_engine_close(engine);
+    sg_sequences_free(&set);
+    return status;
+}
+
+/* Stores in the model what a detector needs: thresholds from the train split, centroids from the test split.
+ */
+static sg_status fit_detectors(sg_model *model, const sg_class_counts *counts, const sg_outputs *outputs)
+{
+    sg_threshold threshold;
+    SG_TRY(sg_threshold_fit(&threshold, outputs->skewness, outputs->kurtosis, counts->count[SG_SPLIT_TRAIN],
+                            outputs->count));
+    model->has_thresholds = true;
+    model->lambda_skewness = threshold.skewness.lambda;
+    model->lambda_kurtosis = threshold.kurtosis.lambda;
+    model->has_kmeans = counts->dialogs[SG_SPLIT_TEST] > 0;
+    if (!model->has_kmeans)
+        return SG_OK;
+    sg_kmeans_options options = SG_KMEANS_DEFAULTS;
+    sg_kmeans kmeans;
+    SG_TRY(sg_kmeans_fit(&kmeans, outputs->skewness, outputs->kurtosis, counts->count[SG_SPLIT_TEST],
+                         outputs->count, &options));
+    memcpy(model->centroid, kmeans.centroid, sizeof model->centroid);
+    return SG_OK;
+}
+
+static sg_status print_results(const train_options *o, const sg_trained *trained,
+                               const sg_class_counts *counts, const sg_outputs *outputs, const char *folder)
+{
+    bool *known = calloc((size_t)counts->classes, sizeof *known);
+    sg_evaluation evaluation[SG_SPLITS];
+    if (!known)
+        return sg_fail(SG_E_MEMORY, "evaluation: out of memory");
+    for (int j = 0; j < counts->classes; j++)
+        known[j] = counts->count[SG_SPLIT_TRAIN][j] > 0;
+    sg_evaluate(counts, outputs->argmax, NULL, known, evaluation);
+    free(known);
+    if (o->json) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "command", "train");
+        cJSON_AddStringToObject(object, "folder", folder);
+        cJSON_AddStringToObject(object, "device", trained->engine);
+        cJSON_AddNumberToObject(object, "epochs", (double)trained->epochs);
+        cJSON_AddNumberToObject(object, "updates", (double)trained->model.update);
+        cJSON_AddNumberToObject(object, "seconds", trained->seconds);
+        cJSON_AddItemToObject(object, "splits", sg_json_evaluation(evaluation, 7u));
+        return sg_json_print(object, stdout);
+    }
+    return sg_report_evaluation(evaluation, 7u, SG_STYLE_TEXT, stdout);
+}
+
+static sg_status finish(const train_options *o, const sg_config *config, const sg_corpus *corpus,
+                        const sg_run_paths *paths, sg_trained *trained, int argc, char **argv)
+{
+    sg_outputs outputs = {0};
+    sg_class_counts counts = {0};
+    sg_status status = infer_classes(config, corpus, &trained->model, &outputs);
+    if (status == SG_OK)
+        status = sg_class_counts_make(&counts, corpus);
+    if (status == SG_OK)
+        status = fit_detectors(&trained->model, &counts, &outputs);
+    sg_provenance provenance = {"train",         argc, argv, trained->engine, config->corpus, corpus->digest,
+                                trained->seconds};
+    if (status == SG_OK)
+        status = sg_provenance_write(&provenance, paths->provenance);
+    if (status == SG_OK)
+        status = sg_model_write(&trained->model, NULL, paths->model);
+    if (status == SG_OK)
+        status = print_results(o, trained, &counts, &outputs, paths->folder);
+    sg_class_counts_free(&counts);
+    sg_outputs_free(&outputs);
+    return status;
+}
+
+static sg_status train_on(const train_options *o, const sg_config *config, const char *folder,
+                          const sg_corpus *corpus, int argc, char **argv)
+{
+    sg_run_paths paths;
+    sg_trained trained;
+    char duration[32];
+    SG_TRY(sg_run_paths_make(&paths, folder));
+    show_settings(config, corpus, folder);
+    sg_training training = {config, corpus, folder, o->resume, sg_signals_install()};
+    SG_TRY(sg_train(&training, &trained));
+    sg_note("trained   %lld epochs%s, %lld updates in %s on %s", (long long)trained.epochs,
+            trained.stopped_early ? " (stop_when_train_pd reached)" : "", (long long)trained.model.update,
+            sg_duration_text(trained.seconds, duration), trained.engine);
+    sg_status status = finish(o, config, corpus, &paths, &trained, argc, argv);
+    sg_model_free(&trained.model);
+    if (status == SG_OK)
+        sg_note("next: sipgpu detect --model %s --corpus %s", paths.model, config->corpus);
+    return status;
+}
+
+static sg_status run_train(const train_options *o, int argc, char **argv)
+{
+    sg_config config;
+    char folder[SG_PATH_MAX];
+    bool complete;
+    SG_TRY(read_settings(o, &config));
+    if (o->dump_config) {
+        sg_options_write_ini(sg_config_table, &config, stdout, true);
+        return SG_OK;
+    }
+    SG_TRY(choose_folder(o, &config, folder));
+    sg_corpus corpus;
+    SG_TRY(sg_corpus_read(&corpus, config.corpus));
+    sg_status status = prepare_folder(o, folder, &complete);
+    if (status == SG_OK && complete)
+        sg_note("%s is complete", folder);
+    else if (status == SG_OK)
+        status = train_on(o, &config, folder, &corpus, argc, argv);
+    sg_corpus_free(&corpus);
+    return status;
+}
+
+sg_status sg_run_train(const char *name, int argc, char **argv)
+{
+    train_options options = {0};
+    sg_text_list words = {0};
+    bool done;
+    sg_status status = sg_command_parse(name, train_table, about, &options, argc, argv, &words, 0, &done);
+    if (status == SG_OK && !done)
+        status = run_train(&options, argc, argv);
+    free(words.items);
+    free(options.set.items);
+    return status;
+}

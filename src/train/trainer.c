@@ -1,0 +1,361 @@
+#include "train/trainer.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "train/batches.h"
+#include "train/history.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a run carries from update to update; model.epoch and model.update say how far it is. */
+typedef struct {
+    const sg_training *training;
+    const sg_config *config;
+    const sg_corpus *corpus;
+    sg_run_paths paths;
+    sg_engine *engine;
+    sg_sequences set;
+    sg_plan plan;
+    sg_model model;
+    sg_optimizer_state state;
+    int64_t *rows; /* dialogs of the train split */
+    int64_t row_count;
+    int32_t *order;        /* [row_count] the order of this epoch */
+    int32_t *classes;      /* [batch_size] classes of a batch */
+    int64_t batches;       /* in an epoch */
+    sg_outputs outputs;    /* of the last evaluation, by class */
+    double seconds_before; /* of earlier sittings */
+    double start;          /* of this one */
+    double norm;           /* of the last gradient */
+} run;
+
+void sg_split_pd(const sg_corpus *corpus, const int32_t *argmax, double pd[SG_SPLITS])
+{
+    int64_t all[SG_SPLITS] = {0}, right[SG_SPLITS] = {0};
+    for (int64_t d = 0; d < corpus->dialogs; d++) {
+        all[corpus->split[d]]++;
+        right[corpus->split[d]] += argmax[corpus->label[d]] == corpus->label[d];
+    }
+    for (int s = 0; s < SG_SPLITS; s++)
+        pd[s] = all[s] ? (double)right[s] / (double)all[s] : NAN;
+}
+
+static double seconds_so_far(const run *r)
+{
+    return r->seconds_before + sg_seconds() - r->start;
+}
+
+/* ---- beginning ---- */
+
+/* Keys that may change between the sittings of a run. */
+static bool may_change(const sg_option *o)
+{
+    static const char *const keys[] = {"data.corpus", "engine.threads", "train.checkpoint_every"};
+    char name[128];
+    snprintf(name, sizeof name, "%s.%s", o->section, o->key);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(name, keys[i]) == 0)
+            return true;
+    return strcmp(o->section, "experiment") == 0;
+}
+
+/* A longer run is the same run so far, unless the learning rate follows the number of epochs. */
+static bool may_change_or_extend(const sg_option *o)
+{
+    return may_change(o) || (strcmp(o->section, "train") == 0 && strcmp(o->key, "epochs") == 0);
+}
+
+static sg_status check_same_run(const run *r)
+{
+    sg_config old;
+    char names[SG_TEXT_MAX];
+    SG_TRY(sg_config_defaults(&old));
+    SG_TRY(sg_options_read_ini_text(sg_config_table, &old, r->model.config, r->paths.checkpoint));
+    bool extends = old.lr_schedule == SG_SCHEDULE_CONSTANT && r->config->epochs >= r->model.epoch;
+    if (sg_options_differences(sg_config_table, &old, r->config, extends ? may_change_or_extend : may_change,
+                               names, sizeof names) > 0)
+        return sg_fail(SG_E_CONFIG,
+                       "%s was made with other settings (%s); resume with the same, or train into another "
+                       "folder",
+                       r->paths.checkpoint, names);
+    if (strcmp(r->model.corpus_digest, r->corpus->digest) != 0)
+        return sg_fail(SG_E_CONFIG, "%s was made with another corpus (digest %s, this one has %s)",
+                       r->paths.checkpoint, r->model.corpus_digest, r->corpus->digest);
+    return SG_OK;
+}
+
+static sg_status begin_resumed(run *r)
+{
+    SG_TRY(sg_model_read(&r->model, &r->state, r->paths.checkpoint));
+    SG_TRY(check_same_run(r));
+    if (strcmp(r->model.precision, sg_engine_precision_name(r->engine)) != 0)
+        sg_warn("the run began in %s and goes on in %s", r->model.precision,
+                sg_engine_precision_name(r->engine));
+    SG_TRY(sg_engine_load_optimizer(r->engine, &r->state.m, &r->state.v));
+    SG_TRY(sg_history_rewind(r->paths.history, r->model.epoch, &r->seconds_before));
+    sg_note("resuming after epoch %lld, update %lld", (long long)r->model.epoch, (long long)r->model.update);
+    return SG_OK;
+}
+
+static sg_status begin_fresh(run *r, const sg_spec *spec)
+{
+    sg_init_options init = {.seed = (uint64_t)r->config->seed,
+                            .forget_bias = r->config->forget_bias,
+                            .chrono = r->config->chrono_bias,
+                            .recurrent = (sg_recurrent_init)r->config->recurrent_init};
+    SG_TRY(sg_model_make(&r->model, spec, r->corpus));
+    SG_TRY(sg_params_init(&r->model.params, spec, &init));
+    SG_TRY(sg_params_alloc(&r->state.m, spec));
+    SG_TRY(sg_params_alloc(&r->state.v, spec));
+    return sg_history_create(r->paths.history);
+}
+
+/* What the model file says of the run, set anew at each sitting. */
+static sg_status describe_run(run *r)
+{
+    free(r->model.config);
+    r->model.config = NULL;
+    SG_TRY(sg_config_text(r->config, &r->model.config));
+    r->model.seed = (uint64_t)r->config->seed;
+    snprintf(r->model.tool, sizeof r->model.tool, "%s", sg_tool_name());
+    snprintf(r->model.precision, sizeof r->model.precision, "%s", sg_engine_precision_name(r->engine));
+    snprintf(r->model.device, sizeof r->model.device, "%s", sg_engine_description(r->engine));
+    sg_atomic_file file;
+    FILE *stream;
+    SG_TRY(sg_text_open(&file, &stream, r->paths.config));
+    fputs(r->model.config, stream);
+    return sg_text_finish(&file, stream, SG_OK);
+}
+
+static sg_status prepare_rows(run *r)
+{
+    const sg_config *config = r->config;
+    SG_TRY(sg_corpus_rows(r->corpus, SG_SPLIT_TRAIN, &r->rows, &r->row_count));
+    if (r->row_count == 0)
+        return sg_fail(SG_E_CONFIG, "the train split of the corpus is empty");
+    if (config->batch_size > r->row_count)
+        return sg_fail(SG_E_CONFIG, "train.batch_size = %lld is larger than the train split (%lld dialogs)",
+                       (long long)config->batch_size, (long long)r->row_count);
+    if (r->row_count > INT32_MAX)
+        return sg_fail(SG_E_CONFIG, "a train split of %lld dialogs is too large", (long long)r->row_count);
+    r->batches =
+        sg_batches_per_epoch(r->row_count, config->batch_size, config->last_batch == SG_LAST_BATCH_KEEP);
+    SG_TRY(sg_alloc(&r->order, r->row_count, "order of the dialogs"));
+    return sg_alloc(&r->classes, config->batch_size, "order of the dialogs");
+}
+
+static sg_status begin(run *r)
+{
+    sg_spec spec;
+    sg_engine_options options;
+    SG_TRY(sg_run_paths_make(&r->paths, r->training->folder));
+    SG_TRY(sg_config_spec(r->config, r->corpus, &spec));
+    SG_TRY(sg_config_engine(r->config, &options));
+    SG_TRY(prepare_rows(r));
+    SG_TRY(
+        sg_sequences_make(&r->set, &spec, r->corpus->class_sequence, r->corpus->class_length, spec.classes));
+    SG_TRY(sg_outputs_alloc(&r->outputs, spec.classes, spec.classes, false));
+    SG_TRY(sg_engine_open(&r->engine, &spec, &options));
+    if (r->training->resume && sg_path_exists(r->paths.checkpoint))
+        SG_TRY(begin_resumed(r));
+    else
+        SG_TRY(begin_fresh(r, &spec));
+    SG_TRY(sg_engine_load(r->engine, &r->model.params));
+    return describe_run(r);
+}
+
+static void end(run *r)
+{
+    sg_progress_end();
+    sg_engine_close(r->engine);
+    sg_plan_free(&r->plan);
+    sg_sequences_free(&r->set);
+    sg_optimizer_state_free(&r->state);
+    sg_outputs_free(&r->outputs);
+    sg_model_free(&r->model);
+    free(r->rows);
+    free(r->order);
+    free(r->classes);
+}
+
+/* ---- one update ---- */
+
+static double learning_rate_at(const run *r, int64_t update)
+{
+    const sg_config *c = r->config;
+    if (c->lr_schedule == SG_SCHEDULE_CONSTANT)
+        return c->learning_rate;
+    double share = (double)(update - 1) / (double)(c->epochs * r->batches);
+    return c->lr_floor + (c->learning_rate - c->lr_floor) * 0.5 * (1 + cos(M_PI * share));
+}
+
+/* Says where training broke down, and what helps. */
+static sg_status explain_divergence(const run *r, sg_status status, int64_t batch)
+{
+    if (status != SG_E_NUMERIC)
+        return status;
+    return sg_fail(
+        status, "%s at epoch %lld, step %lld; lower train.learning_rate or set train.clip_norm = 1 (%s)",
+        "loss or gradient is not finite", (long long)r->model.epoch + 1, (long long)batch + 1,
+        sg_path_exists(r->paths.checkpoint) ? "the last checkpoint is intact" : "no checkpoint was written");
+}
+
+static sg_status run_batch(run *r, int64_t batch)
+{
+    const sg_config *c = r->config;
+    int64_t first = batch * c->batch_size, count = r->row_count - first;
+    count = count < c->batch_size ? count : c->batch_size;
+    for (int64_t b = 0; b < count; b++)
+        r->classes[b] = r->corpus->label[r->rows[r->order[first + b]]];
+    SG_TRY(sg_plan_build(&r->plan, &r->set, r->classes, r->classes, (int)count, (sg_batching)c->batching,
+                         c->dropout > 0));
+    int64_t update = r->model.update + 1;
+    sg_batch step = {.plan = &r->plan, .dropout_seed = (uint64_t)c->seed, .update = (uint32_t)update};
+    sg_adam adam = {.learning_rate = learning_rate_at(r, update),
+                    .beta1 = c->beta1,
+                    .beta2 = c->beta2,
+                    .epsilon = c->epsilon,
+                    .clip_norm = c->clip_norm,
+                    .update = update};
+    sg_step_result result;
+    SG_TRY(sg_engine_gradients(r->engine, &step, &result));
+    SG_TRY(sg_engine_apply(r->engine, &adam, &r->norm));
+    r->model.update = update;
+    r->model.partial_loss += result.loss * (double)count;
+    r->model.partial_right += result.right;
+    return SG_OK;
+}
+
+/* ---- one epoch ---- */
+
+static sg_status save_checkpoint(run *r)
+{
+    SG_TRY(sg_engine_store(r->engine, &r->model.params));
+    SG_TRY(sg_engine_store_optimizer(r->engine, &r->state.m, &r->state.v));
+    bool had_one = sg_path_exists(r->paths.checkpoint);
+    sg_status status = sg_model_write(&r->model, &r->state, r->paths.checkpoint);
+    if (status != SG_OK && had_one)
+        return sg_fail_prefix(status, "the checkpoint of epoch %lld was not saved (the one before is intact)",
+                              (long long)r->model.epoch);
+    return status;
+}
+
+static sg_status interrupt(run *r)
+{
+    SG_TRY(save_checkpoint(r));
+    return sg_fail(
+        SG_E_INTERRUPTED, "stopped after update %lld of epoch %lld; the state is in %s: go on with --resume",
+        (long long)r->model.update, (long long)(r->model.update - 1) / r->batches + 1, r->paths.checkpoint);
+}
+
+static void show_progress(const run *r, double epoch_seconds, const sg_history_line *line)
+{
+    sg_timing timing;
+    char left[32];
+    double flops = 0;
+    sg_engine_timing(r->engine, &timing);
+    for (int p = 0; p < SG_PHASES; p++)
+        flops += timing.flops[p];
+    sg_progress(line->evaluated,
+                "epoch %lld/%lld  loss %.4f  P_D %.2f%%  %.0f dialogs/s  %.0f GFLOP/s  %s left",
+                (long long)line->epoch, (long long)r->config->epochs, line->loss, 100 * line->running_pd,
+                (double)r->row_count / epoch_seconds, flops / epoch_seconds * 1e-9,
+                sg_duration_text((double)(r->config->epochs - line->epoch) * epoch_seconds, left));
+}
+
+static bool is_better(const run *r, const sg_history_line *line)
+{
+    double pd =
+        isfinite(line->pd[SG_SPLIT_VALIDATION]) ? line->pd[SG_SPLIT_VALIDATION] : line->pd[SG_SPLIT_TRAIN];
+    return pd > r->model.best_pd || (pd == r->model.best_pd && line->loss < r->model.best_loss);
+}
+
+static sg_status keep_best(run *r, const sg_history_line *line)
+{
+    if (!r->config->keep_best || !is_better(r, line))
+        return SG_OK;
+    bool validated = isfinite(line->pd[SG_SPLIT_VALIDATION]);
+    r->model.best_pd = line->pd[validated ? SG_SPLIT_VALIDATION : SG_SPLIT_TRAIN];
+    r->model.best_loss = line->loss;
+    SG_TRY(sg_engine_store(r->engine, &r->model.params));
+    return sg_model_write(&r->model, NULL, r->paths.best);
+}
+
+/* The end of an epoch: evaluation, history, best weights, checkpoint; *stop if the run has reached its goal.
+ */
+static sg_status close_epoch(run *r, double epoch_seconds, bool *stop)
+{
+    const sg_config *c = r->config;
+    int64_t trained = r->batches * c->batch_size < r->row_count ? r->batches * c->batch_size : r->row_count;
+    r->model.epoch++;
+    sg_history_line line = {.epoch = r->model.epoch,
+                            .update = r->model.update,
+                            .loss = r->model.partial_loss / (double)trained,
+                            .running_pd = (double)r->model.partial_right / (double)trained,
+                            .evaluated = r->model.epoch % c->eval_every == 0 || r->model.epoch == c->epochs,
+                            .learning_rate = learning_rate_at(r, r->model.update),
+                            .gradient_norm = r->norm};
+    r->model.partial_loss = 0;
+    r->model.partial_right = 0;
+    show_progress(r, epoch_seconds, &line);
+    if (line.evaluated) {
+        SG_TRY(sg_engine_infer_all(r->engine, &r->set, &r->outputs));
+        sg_split_pd(r->corpus, r->outputs.argmax, line.pd);
+        SG_TRY(keep_best(r, &line));
+        *stop = c->stop_when_train_pd > 0 && line.pd[SG_SPLIT_TRAIN] >= c->stop_when_train_pd;
+    }
+    line.seconds = seconds_so_far(r);
+    SG_TRY(sg_history_append(r->paths.history, &line));
+    if (r->model.epoch % c->checkpoint_every == 0 || r->model.epoch == c->epochs || *stop)
+        SG_TRY(save_checkpoint(r));
+    return SG_OK;
+}
+
+static sg_status run_epoch(run *r, bool *stop)
+{
+    double start = sg_seconds();
+    int64_t epoch = r->model.epoch + 1, first = r->model.update - r->model.epoch * r->batches;
+    sg_epoch_order(r->row_count, (uint64_t)r->config->seed, epoch, r->order);
+    sg_engine_reset_timing(r->engine);
+    for (int64_t batch = first; batch < r->batches; batch++) {
+        sg_status status = run_batch(r, batch);
+        if (status != SG_OK)
+            return explain_divergence(r, status, batch);
+        if (*r->training->stop && batch + 1 < r->batches)
+            return interrupt(r);
+    }
+    return close_epoch(r, sg_seconds() - start, stop);
+}
+
+static sg_status train(run *r, sg_trained *trained)
+{
+    SG_TRY(begin(r));
+    bool stop = false;
+    while (r->model.epoch < r->config->epochs && !stop) {
+        SG_TRY(run_epoch(r, &stop));
+        if (*r->training->stop && r->model.epoch < r->config->epochs && !stop)
+            return interrupt(r);
+    }
+    SG_TRY(sg_engine_store(r->engine, &r->model.params));
+    SG_TRY(sg_params_check_finite(&r->model.params));
+    trained->seconds = seconds_so_far(r);
+    trained->epochs = r->model.epoch;
+    trained->stopped_early = r->model.epoch < r->config->epochs;
+    snprintf(trained->engine, sizeof trained->engine, "%s", sg_engine_description(r->engine));
+    if (r->config->keep_best && sg_path_exists(r->paths.best))
+        return sg_model_read(&trained->model, NULL, r->paths.best);
+    trained->model = r->model;
+    r->model = (sg_model){0};
+    return SG_OK;
+}
+
+sg_status sg_train(const sg_training *training, sg_trained *trained)
+{
+    *trained = (sg_trained){0};
+    run r = {
+        .training = training, .config = training->config, .corpus = training->corpus, .start = sg_seconds()};
+    sg_status status = train(&r, trained);
+    end(&r);
+    return status;
+}

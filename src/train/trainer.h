@@ -1,0 +1,36 @@
+/* trainer.h: trains one network on one corpus, in a folder of its own (run.h). */
+#ifndef SG_TRAIN_TRAINER_H
+#define SG_TRAIN_TRAINER_H
+
+#include "model/model.h"
+#include "train/config.h"
+#include "train/run.h"
+#include <signal.h>
+
+typedef struct {
+    const sg_config *config;
+    const sg_corpus *corpus;
+    const char *folder;                /* exists and is writable */
+    bool resume;                       /* go on from the folder's checkpoint if there is one */
+    const volatile sig_atomic_t *stop; /* set by a signal: save a checkpoint and return SG_E_INTERRUPTED */
+} sg_training;
+
+typedef struct {
+    sg_model model;     /* the trained network; free with sg_model_free */
+    double seconds;     /* spent training, over all interruptions */
+    char engine[128];   /* sg_engine_description */
+    int64_t epochs;     /* run in all */
+    bool stopped_early; /* by stop_when_train_pd */
+} sg_trained;
+
+/* Trains to the end and returns the model; the caller writes model.h5.  A loss that is not finite is
+ * SG_E_NUMERIC with epoch, step and a hint; the last checkpoint stays.  A checkpoint of another configuration
+ * or corpus is SG_E_CONFIG and names what differs. */
+sg_status sg_train(const sg_training *training, sg_trained *trained);
+
+/* Share of the dialogs of each split whose class is the largest output; NAN for an empty split.  `argmax` is
+ * by class.
+ */
+void sg_split_pd(const sg_corpus *corpus, const int32_t *argmax, double pd[SG_SPLITS]);
+
+#endif
