@@ -460,10 +460,13 @@ sg_status sg_h5_create_dataset(sg_h5 *file, const char *name, hid_t file_type, i
         rows = rows < 1 ? 1 : rows;
         chunk[0] = (hsize_t)(rows < dims[0] ? rows : dims[0]);
         H5Pset_chunk(plist, rank, chunk);
-        if (H5Tis_variable_str(file_type) <= 0)
+        /* Variable-length strings lie outside the chunks; HDF5 refuses a checksum over their references. */
+        bool inside = H5Tis_variable_str(file_type) <= 0;
+        if (inside)
             H5Pset_shuffle(plist);
         H5Pset_deflate(plist, DEFLATE_LEVEL);
-        H5Pset_fletcher32(plist);
+        if (inside)
+            H5Pset_fletcher32(plist);
     }
     hid_t space = rank ? H5Screate_simple(rank, sizes, NULL) : H5Screate(H5S_SCALAR);
     *dataset = H5Dcreate2(file->id, name, file_type, space, links, plist, H5P_DEFAULT);

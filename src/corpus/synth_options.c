@@ -151,10 +151,26 @@ static sg_status resolve_split(sg_synth_options *options, bool paper)
     return SG_OK;
 }
 
+/* The paper's share, as far as the number of dialogs allows: the other unique ones occur at least twice. */
+static sg_status resolve_once(sg_synth_options *options)
+{
+    int64_t unique = options->unique, least = 2 * unique - options->dialogs;
+    if (unique > options->dialogs)
+        return sg_fail(SG_E_CONFIG, "synth.unique = %" PRId64 " is more than synth.dialogs = %" PRId64,
+                       unique, options->dialogs);
+    if (options->once >= 0)
+        return SG_OK;
+    options->once = llround((double)unique * PAPER_ONCE / PAPER_UNIQUE);
+    if (options->once == unique && options->dialogs > unique)
+        options->once = unique - 1;
+    if (options->once < least)
+        options->once = least;
+    return SG_OK;
+}
+
 sg_status sg_synth_resolve(sg_synth_options *options, sg_synth_preset preset)
 {
-    if (options->once < 0)
-        options->once = llround((double)options->unique * PAPER_ONCE / PAPER_UNIQUE);
+    SG_TRY(resolve_once(options));
     sg_synth_options own;
     SG_TRY(sg_synth_preset_options(&own, SG_SYNTH_PAPER));
     bool paper = preset == SG_SYNTH_PAPER && options->dialogs == own.dialogs &&
@@ -168,7 +184,7 @@ sg_status sg_synth_resolve(sg_synth_options *options, sg_synth_preset preset)
                        "%" PRId64 " dialogs cannot hold %" PRId64 " unique ones of which %" PRId64
                        " occur once and the others at least twice; %s",
                        options->dialogs, options->unique, options->once,
-                       repeated ? "raise synth.dialogs or lower synth.unique" : "set synth.dialogs to that");
+                       repeated ? "raise synth.dialogs or synth.once" : "lower synth.once");
     if (options->user_agents > options->dialogs)
         return sg_fail(SG_E_CONFIG, "%" PRId64 " user agents cannot all be in %" PRId64 " dialogs",
                        options->user_agents, options->dialogs);

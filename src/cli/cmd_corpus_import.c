@@ -1,0 +1,162 @@
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "corpus/import.h"
+#include "corpus/split.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEPARATOR_AUTO, SEPARATOR_TAB, SEPARATOR_COMMA, SEPARATOR_SEMICOLON };
+
+typedef struct {
+    sg_common_options common;
+    char out[SG_TEXT_MAX], columns[SG_TEXT_MAX], alphabet[SG_TEXT_MAX];
+    int separator, truncate, order;
+    int64_t types, max_length, min_length, seed;
+    double share[SG_SPLITS];
+    bool force;
+} import_options;
+
+#define AT(field) offsetof(import_options, field)
+
+static const sg_option table[] = {
+    {NULL, "out", SG_OPT_TEXT, AT(out), "", 0, 0, NULL, "FILE", "the corpus to write", 'o'},
+    {NULL, "columns", SG_OPT_TEXT, AT(columns), "", 0, 0, NULL, "A,B,...",
+     "columns of tables without header: call_id, time, message, method, status, from, to, -", 0},
+    {NULL, "separator", SG_OPT_ENUM, AT(separator), "auto", 0, 0, "auto|tab|comma|semicolon", NULL,
+     "what stands between cells", 0},
+    {NULL, "types", SG_OPT_INT, AT(types), "255", 2, SG_MESSAGE_TYPES_MAX, NULL, "M",
+     "size of the alphabet: the commonest message types, and OTHER for the rest", 0},
+    {NULL, "alphabet", SG_OPT_TEXT, AT(alphabet), "", 0, 0, NULL, "NAME,...",
+     "the alphabet; types beyond it become OTHER", 0},
+    {NULL, "max_length", SG_OPT_INT, AT(max_length), "0", 0, SG_LENGTH_MAX, NULL, "L",
+     "pad length; 0: the longest dialog", 0},
+    {NULL, "truncate", SG_OPT_ENUM, AT(truncate), "cut", 0, 0, "cut|drop", NULL,
+     "cut dialogs beyond --max-length, or leave them out", 0},
+    {NULL, "order", SG_OPT_ENUM, AT(order), "time", 0, 0, "time|file", NULL,
+     "order the messages of a dialog by time, or leave them as read", 0},
+    {NULL, "min_length", SG_OPT_INT, AT(min_length), "1", 1, SG_LENGTH_MAX, NULL, "N",
+     "leave out dialogs of fewer messages", 0},
+    {NULL, "train", SG_OPT_REAL, AT(share[0]), "0.5", 0, 1, NULL, "SHARE", "share of train", 0},
+    {NULL, "validation", SG_OPT_REAL, AT(share[1]), "0.2", 0, 1, NULL, "SHARE", "share of validation", 0},
+    {NULL, "test", SG_OPT_REAL, AT(share[2]), "0.3", 0, 1, NULL, "SHARE", "share of test", 0},
+    {NULL, "seed", SG_OPT_INT, AT(seed), "1", 0, (double)INT64_MAX, NULL, "S", "seed of the split", 0},
+    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_COMMON_OPTIONS(import_options),
+};
+
+static const char about[] =
+    "Makes a corpus from tables of SIP messages, one a line: a Call-ID, a time, a message type (or a\n"
+    "method and a status), and who it is from.  Takes CSV and TSV with a header, and what\n"
+    "  tshark -r FILE -Y sip -T fields -E header=y -E occurrence=f -e sip.Call-ID \\\n"
+    "    -e frame.time_epoch -e sip.from.addr -e sip.Method -e sip.Status-Code\n"
+    "prints.  Messages with one Call-ID are a dialog, ordered by time.  FILE may be - for standard input.";
+
+static sg_status read_file(sg_import *import, const char *path)
+{
+    if (strcmp(path, "-") == 0)
+        return sg_import_read(import, stdin, "standard input");
+    SG_TRY(sg_file_check_readable(path));
+    FILE *in = fopen(path, "rb");
+    if (!in)
+        return sg_fail(SG_E_IO, "%s: %s", path, strerror(errno));
+    sg_status status = sg_import_read(import, in, path);
+    fclose(in);
+    return status;
+}
+
+static void report_messages(const sg_import_report *r)
+{
+    sg_note("%" PRId64 " messages of %" PRId64 " types from %" PRId64 " records in %" PRId64 " file%s",
+            r->messages, r->types, r->records, r->files, r->files == 1 ? "" : "s");
+    for (int k = 0; k < SG_SKIP_REASONS; k++)
+        if (r->skipped[k])
+            sg_warn("%" PRId64 " records skipped (%s), the first is %s", r->skipped[k],
+                    sg_skip_reason_text(k), r->first_skipped[k]);
+    if (r->folded_types)
+        sg_note("%" PRId64 " messages of %" PRId64 " rare types became OTHER", r->folded_messages,
+                r->folded_types);
+    if (r->reordered)
+        sg_note("%" PRId64 " dialogs were put in order of time", r->reordered);
+}
+
+static sg_status report(const import_options *o, const sg_corpus *corpus, const sg_import_report *r)
+{
+    int64_t size[SG_SPLITS], unseen[SG_SPLITS];
+    SG_TRY(sg_split_count(corpus, size, unseen));
+    report_messages(r);
+    if (r->cut)
+        sg_note("%" PRId64 " dialogs were cut to %d messages", r->cut, corpus->max_length);
+    if (r->dropped_long)
+        sg_note("%" PRId64 " dialogs of more than %" PRId64 " messages were left out", r->dropped_long,
+                o->max_length);
+    if (r->dropped_short)
+        sg_note("%" PRId64 " dialogs of fewer than %" PRId64 " messages were left out", r->dropped_short,
+                o->min_length);
+    sg_note("%s: %" PRId64 " dialogs of %d classes, %d message types, longest %d", o->out, corpus->dialogs,
+            corpus->classes, corpus->message_types, corpus->max_length);
+    sg_note("split %" PRId64 "/%" PRId64 "/%" PRId64 ", unseen %" PRId64 " and %" PRId64, size[0], size[1],
+            size[2], unseen[SG_SPLIT_VALIDATION], unseen[SG_SPLIT_TEST]);
+    return SG_OK;
+}
+
+static sg_status make_corpus(const import_options *o, const sg_text_list *files, sg_corpus *corpus,
+                             sg_import_report *r)
+{
+    static const char separators[] = {'\0', '\t', ',', ';'};
+    sg_import_options options = {.separator = separators[o->separator],
+                                 .columns = o->columns[0] ? o->columns : NULL,
+                                 .alphabet = o->alphabet[0] ? o->alphabet : NULL,
+                                 .types_max = o->types,
+                                 .max_length = o->max_length,
+                                 .min_length = o->min_length,
+                                 .drop_long = o->truncate == 1,
+                                 .file_order = o->order == 1};
+    sg_import *import;
+    SG_TRY(sg_import_open(&import, &options));
+    sg_status status = SG_OK;
+    for (size_t i = 0; i < files->count && status == SG_OK; i++)
+        status = read_file(import, files->items[i]);
+    if (status == SG_OK)
+        status = sg_import_finish(import, corpus, r);
+    sg_import_close(import);
+    return status;
+}
+
+static sg_status import_files(const char *name, const import_options *o, const sg_text_list *files)
+{
+    sg_corpus corpus;
+    sg_import_report r;
+    int64_t size[SG_SPLITS];
+    SG_TRY(sg_require_option(name, o->out, "--out FILE"));
+    SG_TRY(sg_file_check_writable(o->out, o->force));
+    SG_TRY(sg_split_sizes(1000000, o->share, size)); /* wrong shares show before a long read */
+    SG_TRY(make_corpus(o, files, &corpus, &r));
+    snprintf(corpus.source, sizeof corpus.source, "imported from %.180s%s", files->items[0],
+             files->count > 1 ? " and others" : "");
+    sg_status status = sg_split_sizes(corpus.dialogs, o->share, size);
+    if (status == SG_OK)
+        status = sg_split_draw(&corpus, size, (uint64_t)o->seed);
+    if (status == SG_OK)
+        status = sg_corpus_write(&corpus, o->out, "sipgpu " SG_VERSION);
+    if (status == SG_OK)
+        status = report(o, &corpus, &r);
+    sg_corpus_free(&corpus);
+    return status;
+}
+
+sg_status sg_run_corpus_import(const char *name, int argc, char **argv)
+{
+    import_options o = {0};
+    sg_text_list files = {0};
+    bool done;
+    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &files, SG_TEXT_LIST_MAX, &done);
+    if (status == SG_OK && !done)
+        status = files.count ? import_files(name, &o, &files)
+                             : sg_fail(SG_E_USAGE, "%s wants at least one file", name);
+    free(files.items);
+    return status;
+}

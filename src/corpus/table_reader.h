@@ -1,0 +1,41 @@
+/* table_reader.h: records of a CSV or TSV text, one at a time, with distrust.
+ *
+ * Cells are separated by tab, comma or semicolon.  With comma and semicolon a cell may be quoted as in RFC
+ * 4180: separators and line ends inside it are text, a doubled quote is a quote.  With tab, as tshark writes
+ * it, a cell is quoted only if it starts and ends with a quote and those between are doubled; anything else
+ * is taken as it stands.  LF and CRLF end lines, a byte order mark is passed over, empty lines are no
+ * records.
+ */
+#ifndef SG_CORPUS_TABLE_READER_H
+#define SG_CORPUS_TABLE_READER_H
+
+#include "base/status.h"
+#include <stdint.h>
+#include <stdio.h>
+
+enum { SG_TABLE_CELLS_MAX = 256 };
+
+typedef struct {
+    FILE *in;
+    char separator;                 /* 0 until the first record shows it */
+    int64_t line;                   /* of the record's first line, from 1 */
+    int cells;                      /* of the record; those beyond SG_TABLE_CELLS_MAX are not kept */
+    char *cell[SG_TABLE_CELLS_MAX]; /* trimmed of blanks, valid until the next record */
+    const char *fault;              /* why the record cannot be read, or NULL */
+    char excerpt[80];               /* the beginning of the record, for messages */
+    char *text, *next;              /* getline's buffers: the record, and lines that continue it */
+    size_t text_size, next_size;
+    int64_t lines; /* read so far */
+} sg_table_reader;
+
+/* `separator` 0: the one of tab, semicolon and comma that the first record shows. */
+void sg_table_open(sg_table_reader *reader, FILE *in, char separator);
+
+/* Reads the next record; *more is false at the end.  A record that cannot be split has `fault` set and no
+ * cells.  SG_E_IO, SG_E_MEMORY. */
+sg_status sg_table_next(sg_table_reader *reader, bool *more);
+
+/* Releases buffers; the stream stays open. */
+void sg_table_close(sg_table_reader *reader);
+
+#endif
