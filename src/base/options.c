@@ -90,14 +90,14 @@ static sg_status unknown_name(const sg_option *table, const char *section, const
         n = collect_names(table, NULL, names);
         const char *near = sg_nearest_name(section, names, n);
         return near ? sg_fail(wrong, "unknown section [%s]; did you mean [%s]?", section, near)
-                    : sg_fail(wrong, "unknown section [%s]; train --dump-config lists them", section);
+                    : sg_fail(wrong, "unknown section [%s]; --dump-config lists them", section);
     }
     const char *near = sg_nearest_name(key, names, n);
     for (const sg_option *o = table; !near && o->type != SG_OPT_END; o++)
         if (strcmp(o->key, key) == 0)
             return sg_fail(wrong, "unknown key %s.%s; did you mean %s.%s?", section, key, o->section, o->key);
     return near ? sg_fail(wrong, "unknown key %s.%s; did you mean %s.%s?", section, key, section, near)
-                : sg_fail(wrong, "unknown key %s.%s; train --dump-config lists them", section, key);
+                : sg_fail(wrong, "unknown key %s.%s; --dump-config lists them", section, key);
 }
 
 static const sg_option *find_option(const sg_option *table, const char *section, const char *key)

@@ -110,7 +110,7 @@ enum { PAPER_UNSEEN_VALIDATION = 277, PAPER_UNSEEN_TEST = 362, PAPER_ONCE = 988,
 sg_status sg_synth_preset_options(sg_synth_options *options, sg_synth_preset preset)
 {
     static const char *const small[] = {"synth.dialogs=1900", "synth.user_agents=30", "synth.unique=150",
-                                        "synth.once=90", "synth.max_length=24"};
+                                        "synth.max_length=24"};
     memset(options, 0, sizeof *options);
     SG_TRY(sg_options_defaults(sg_synth_option_table, options));
     for (size_t i = 0; preset == SG_SYNTH_SMALL && i < sizeof small / sizeof *small; i++)
