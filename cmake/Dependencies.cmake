@@ -31,4 +31,4 @@ sipgpu_find(DNNL::DNNL libdnnl-dev dnnl.h LIBRARIES dnnl)
 sipgpu_find(LAPACKE::LAPACKE liblapacke-dev lapacke.h LIBRARIES lapacke)
 sipgpu_find(cJSON::cJSON libcjson-dev cjson/cJSON.h LIBRARIES cjson)
 # Debian keeps serial HDF5 in a folder of its own.
-sipgpu_find(HDF5::C libhdf5-dev hdf5.h LIBRARIES hdf5 hdf5_hl HINTS hdf5/serial)
+sipgpu_find(HDF5::C libhdf5-dev hdf5.h LIBRARIES hdf5 HINTS hdf5/serial)

@@ -88,17 +88,18 @@ static sg_status read_settings(const train_options *o, sg_config *config)
 }
 
 /* runs/<name of the configuration>_seed<seed> unless --out says otherwise. */
-static sg_status choose_folder(const train_options *o, const sg_config *config, char *folder)
+static void choose_folder(const train_options *o, const sg_config *config, char folder[SG_TEXT_MAX])
 {
-    if (o->out[0])
-        return sg_path_join(folder, o->out, ".") == SG_OK ? (strcpy(folder, o->out), SG_OK) : SG_E_CONFIG;
+    if (o->out[0]) {
+        strcpy(folder, o->out);
+        return;
+    }
     const char *base = strrchr(o->config, '/');
     base = base ? base + 1 : o->config[0] ? o->config : "run";
     size_t length = strlen(base);
     if (length > 4 && strcmp(base + length - 4, ".ini") == 0)
         length -= 4;
-    snprintf(folder, SG_PATH_MAX, "runs/%.*s_seed%lld", (int)length, base, (long long)config->seed);
-    return SG_OK;
+    snprintf(folder, SG_TEXT_MAX, "runs/%.*s_seed%lld", (int)length, base, (long long)config->seed);
 }
 
 /* ---- the folder ---- */
@@ -257,14 +258,14 @@ static sg_status train_on(const train_options *o, const sg_config *config, const
 static sg_status run_train(const train_options *o, int argc, char **argv)
 {
     sg_config config;
-    char folder[SG_PATH_MAX];
+    char folder[SG_TEXT_MAX];
     bool complete;
     SG_TRY(read_settings(o, &config));
     if (o->dump_config) {
         sg_options_write_ini(sg_config_table, &config, stdout, true);
         return SG_OK;
     }
-    SG_TRY(choose_folder(o, &config, folder));
+    choose_folder(o, &config, folder);
     sg_corpus corpus;
     SG_TRY(sg_corpus_read(&corpus, config.corpus));
     sg_status status = prepare_folder(o, folder, &complete);

@@ -20,6 +20,7 @@ typedef struct {
     sg_status (*apply)(void *self, const sg_adam *adam, double *norm);
     sg_status (*infer)(void *self, const sg_plan *plan, sg_outputs *outputs);
     sg_timing *(*timing)(void *self);
+    sg_status (*peak)(void *self, int64_t level_rows, int64_t all_rows, sg_peak *peak);
 } sg_backend;
 
 extern const sg_backend sg_cpu_backend;

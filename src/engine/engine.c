@@ -215,3 +215,8 @@ const char *sg_phase_name(sg_phase phase)
                                                  "head",    "pointwise", "softmax",  "adam"};
     return names[phase];
 }
+
+sg_status sg_engine_peak(sg_engine *engine, int64_t level_rows, int64_t all_rows, sg_peak *peak)
+{
+    return engine->backend->peak(engine->self, level_rows, all_rows, peak);
+}

@@ -93,7 +93,7 @@ sg_status sg_engine_infer_all(sg_engine *engine, const sg_sequences *set, sg_out
 
 /* Where the time of the calls since the last reset went. */
 typedef enum {
-    SG_PHASE_PLAN_COPY, /* moving batches and weights into the layouts products want */
+    SG_PHASE_PACKING,   /* moving batches and weights into the layouts products want */
     SG_PHASE_FORWARD,   /* recurrent and input products, forward */
     SG_PHASE_BACKWARD,  /* the same, backward to states */
     SG_PHASE_WEIGHTS,   /* products that give weight gradients */
@@ -112,5 +112,16 @@ typedef struct {
 void sg_engine_reset_timing(sg_engine *engine);
 void sg_engine_timing(const sg_engine *engine, sg_timing *timing);
 const char *sg_phase_name(sg_phase phase);
+
+/* Rates of the recurrent products when each runs alone, in GFLOP/s: what a step's products are measured
+ * against. */
+typedef struct {
+    double forward;  /* [level_rows, H] x [H, 4H] */
+    double backward; /* [level_rows, 4H] x [4H, H] */
+    double weights;  /* [H, all_rows] x [all_rows, 4H] */
+} sg_peak;
+
+/* Measures them, both row counts >= 1; takes a few seconds. */
+sg_status sg_engine_peak(sg_engine *engine, int64_t level_rows, int64_t all_rows, sg_peak *peak);
 
 #endif

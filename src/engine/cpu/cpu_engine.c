@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "engine/backend.h"
-#include "engine/cpu/pointwise.h"
 #include <math.h>
 #include <omp.h>
 #include <sched.h>
@@ -108,6 +107,7 @@ static sg_status open_cpu(void **self, const sg_spec *spec, const sg_engine_opti
     *self = NULL;
     SG_TRY(sg_alloc(&cpu, 1, "engine"));
     cpu->spec = *spec;
+    cpu->row = sg_pointwise_select();
     sg_layout_make(&cpu->layout, spec);
     cpu->threads = options->threads > 0 ? options->threads : usable_cores();
     omp_set_num_threads(cpu->threads);
@@ -206,7 +206,7 @@ static void fill_token_bias(sg_cpu *cpu)
         float *row = cpu->token_bias + (size_t)m * (size_t)gates;
         memcpy(row, bias, (size_t)gates * sizeof *row);
         if (m > 0)
-            sg_row_add(gates, row, kernel + (size_t)(m - 1) * (size_t)gates);
+            cpu->row->add(gates, row, kernel + (size_t)(m - 1) * (size_t)gates);
     }
 }
 
@@ -231,7 +231,7 @@ sg_status sg_cpu_pack(sg_cpu *cpu)
     SG_TRY(sg_packed_fill(cpu->dense_t, dense));
     fill_token_bias(cpu);
     cpu->packed_is_stale = false;
-    sg_cpu_account(cpu, SG_PHASE_PLAN_COPY, start, 0);
+    sg_cpu_account(cpu, SG_PHASE_PACKING, start, 0);
     return SG_OK;
 }
 
@@ -253,7 +253,7 @@ sg_status sg_cpu_multiply(sg_cpu *cpu, sg_phase phase, sg_packed *b, const void 
 void sg_operand_finish(const sg_cpu *cpu, void *row, const float *scratch, int count)
 {
     if (cpu->bf16)
-        sg_row_to_bf16(count, row, scratch);
+        cpu->row->to_bf16(count, row, scratch);
 }
 
 /* ---- Adam ---- */
@@ -267,7 +267,7 @@ static sg_status gradient_norm(const sg_cpu *cpu, double *norm)
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
     for (int64_t b = 0; b < blocks; b++) {
         int64_t first = b * ADAM_BLOCK, n = count - first < ADAM_BLOCK ? count - first : ADAM_BLOCK;
-        sums[b] = sg_range_square_sum(n, cpu->gradient + first);
+        sums[b] = cpu->row->square_sum(n, cpu->gradient + first);
     }
     for (int64_t b = 0; b < blocks; b++)
         total += sums[b];
@@ -296,8 +296,8 @@ static sg_status apply_cpu(void *self, const sg_adam *adam, double *norm)
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
     for (int64_t b = 0; b < blocks; b++) {
         int64_t at = b * ADAM_BLOCK, n = count - at < ADAM_BLOCK ? count - at : ADAM_BLOCK;
-        sg_range_adam(n, cpu->w + at, cpu->m + at, cpu->v + at, cpu->gradient + at, (float)scale, rate,
-                      (float)adam->beta1, (float)adam->beta2, (float)adam->epsilon);
+        cpu->row->adam(n, cpu->w + at, cpu->m + at, cpu->v + at, cpu->gradient + at, (float)scale, rate,
+                       (float)adam->beta1, (float)adam->beta2, (float)adam->epsilon);
     }
     cpu->packed_is_stale = true;
     if (norm)
@@ -320,4 +320,5 @@ const sg_backend sg_cpu_backend = {
     .apply = apply_cpu,
     .infer = sg_cpu_infer,
     .timing = timing_cpu,
+    .peak = sg_cpu_peak,
 };

@@ -3,6 +3,7 @@
 #define SG_ENGINE_CPU_ENGINE_H
 
 #include "engine/cpu/gemm.h"
+#include "engine/cpu/pointwise.h"
 #include "engine/engine.h"
 
 /* Weights of one layer, packed for products. */
@@ -24,7 +25,8 @@ typedef struct {
     sg_layout layout;
     int threads;
     bool bf16;
-    size_t operand_size; /* bytes of an operand's element: 4, or 2 for bf16 */
+    const sg_pointwise *row; /* loops for this processor */
+    size_t operand_size;     /* bytes of an operand's element: 4, or 2 for bf16 */
     char description[128];
 
     float *w, *m, *v, *gradient; /* [layout.count]; m, v, gradient are made when first needed */
@@ -89,5 +91,6 @@ void sg_operand_finish(const sg_cpu *cpu, void *row, const float *scratch, int c
 /* The backend's functions that live in other files. */
 sg_status sg_cpu_gradients(void *self, const sg_batch *batch, sg_step_result *result);
 sg_status sg_cpu_infer(void *self, const sg_plan *plan, sg_outputs *outputs);
+sg_status sg_cpu_peak(void *self, int64_t level_rows, int64_t all_rows, sg_peak *peak);
 
 #endif

@@ -10,7 +10,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "engine/cpu/pointwise.h"
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +139,7 @@ static void forward_level(sg_cpu *cpu, const sg_plan *plan, int layer, int t)
         const float *x = layer == 0 ? cpu->token_bias + plan->token[node] * 4 * width : gates;
         void *row = sg_operand_row(cpu, s->h, (int64_t)node, h);
         float *target = sg_operand_target(cpu, row, thread_scratch(cpu));
-        sg_row_cell_forward(h, z, x, bias, c_before, gates, s->c + node * width, target);
+        cpu->row->cell_forward(h, z, x, bias, c_before, gates, s->c + node * width, target);
         sg_operand_finish(cpu, row, target, h);
     }
     sg_cpu_account(cpu, SG_PHASE_POINTWISE, start, 0);
@@ -179,7 +178,8 @@ static const float *make_masks(sg_cpu *cpu, const sg_batch *batch)
         if (batch->mask)
             memcpy(mask, batch->mask + (size_t)row * (size_t)h, (size_t)h * sizeof *mask);
         else
-            sg_row_dropout_mask(h, batch->dropout_seed, batch->update, row, (float)cpu->spec.dropout, mask);
+            cpu->row->dropout_mask(h, batch->dropout_seed, batch->update, row, (float)cpu->spec.dropout,
+                                   mask);
     }
     return cpu->head_mask;
 }
@@ -194,9 +194,9 @@ static void gather_heads(sg_cpu *cpu, const sg_plan *plan, const float *masks)
         size_t node = (size_t)plan->leaf_node[plan->head_leaf[k]];
         void *row = sg_operand_row(cpu, cpu->head_operand, k, (int64_t)h);
         float *target = sg_operand_target(cpu, row, thread_scratch(cpu));
-        sg_row_output((int)h, s->gates + (node * 4 + 3) * h, s->c + node * h, target);
+        cpu->row->output((int)h, s->gates + (node * 4 + 3) * h, s->c + node * h, target);
         if (masks)
-            sg_row_multiply((int)h, target, target, masks + (size_t)k * h);
+            cpu->row->multiply((int)h, target, target, masks + (size_t)k * h);
         sg_operand_finish(cpu, row, target, (int)h);
     }
 }
@@ -212,10 +212,10 @@ static void softmax_heads(sg_cpu *cpu, const sg_plan *plan, sg_step_result *resu
         float *row = cpu->head_output + (size_t)k * (size_t)n;
         float scale = plan->head_weight[k] / (float)plan->rows;
         int argmax;
-        cpu->head_loss[k] = sg_row_softmax_loss(n, row, bias, plan->head_label[k], scale, &argmax);
+        cpu->head_loss[k] = cpu->row->softmax_loss(n, row, bias, plan->head_label[k], scale, &argmax);
         cpu->head_argmax[k] = argmax;
         if (cpu->bf16)
-            sg_row_to_bf16(n, sg_operand_row(cpu, cpu->output_operand, k, n), row);
+            cpu->row->to_bf16(n, sg_operand_row(cpu, cpu->output_operand, k, n), row);
     }
     result->loss = 0;
     result->right = 0;
@@ -238,9 +238,9 @@ static void sum_heads(sg_cpu *cpu, const sg_plan *plan, const float *masks)
         memset(sum, 0, h * sizeof *sum);
         for (size_t k = (size_t)plan->head_first[l]; k < (size_t)plan->head_first[l + 1]; k++) {
             if (masks)
-                sg_row_multiply_add((int)h, sum, cpu->head_gradient + k * h, masks + k * h);
+                cpu->row->multiply_add((int)h, sum, cpu->head_gradient + k * h, masks + k * h);
             else
-                sg_row_add((int)h, sum, cpu->head_gradient + k * h);
+                cpu->row->add((int)h, sum, cpu->head_gradient + k * h);
         }
     }
 }
@@ -253,7 +253,7 @@ static void column_sums(const sg_cpu *cpu, const float *matrix, int rows, int co
         int count = columns - first < COLUMN_BLOCK ? columns - first : COLUMN_BLOCK;
         memset(to + first, 0, (size_t)count * sizeof *to);
         for (int r = 0; r < rows; r++)
-            sg_row_add(count, to + first, matrix + (size_t)r * (size_t)columns + first);
+            cpu->row->add(count, to + first, matrix + (size_t)r * (size_t)columns + first);
     }
 }
 
@@ -311,7 +311,7 @@ static const float *state_gradient(const sg_cpu *cpu, const sg_plan *plan, int l
     if (sources < 2)
         return sources ? source[0] : cpu->zeros;
     memcpy(scratch, source[0], h * sizeof *scratch);
-    sg_row_add((int)h, scratch, source[1]);
+    cpu->row->add((int)h, scratch, source[1]);
     return scratch;
 }
 
@@ -326,8 +326,8 @@ static void backward_node(sg_cpu *cpu, const sg_plan *plan, int layer, int t, in
     const float *dc =
         node < plan->inner_nodes ? c_sums + (size_t)(node - plan->level_inner[t]) * h : cpu->zeros;
     const float *c_before = parent < 0 ? cpu->zeros : s->c + (size_t)parent * h;
-    sg_row_cell_backward((int)h, s->gates + (size_t)node * 4 * h, s->c + (size_t)node * h, c_before, dh, dc,
-                         z_sum, c_sum);
+    cpu->row->cell_backward((int)h, s->gates + (size_t)node * 4 * h, s->c + (size_t)node * h, c_before, dh,
+                            dc, z_sum, c_sum);
 }
 
 /* Level t: gradients of its nodes' sums, added up over the children of each parent in level t-1. */
@@ -391,10 +391,10 @@ static void sum_tokens(sg_cpu *cpu, const sg_plan *plan, int layer)
         for (int node = 0; node < plan->nodes; node++) {
             int token = plan->token[node];
             float *to = token == 0 ? bias : kernel + (size_t)(token - 1) * width;
-            sg_row_add(count, to + first, gates + (size_t)node * width + first);
+            cpu->row->add(count, to + first, gates + (size_t)node * width + first);
         }
         for (int m = 0; m < cpu->spec.message_types; m++)
-            sg_row_add(count, bias + first, kernel + (size_t)m * width + first);
+            cpu->row->add(count, bias + first, kernel + (size_t)m * width + first);
     }
     sg_cpu_account(cpu, SG_PHASE_POINTWISE, start, 0);
 }
@@ -410,8 +410,8 @@ static sg_status backward_input(sg_cpu *cpu, const sg_plan *plan, int layer)
         gradient = cpu->gates_operand;
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
         for (int node = 0; node < plan->nodes; node++)
-            sg_row_to_bf16(4 * (int)h, sg_operand_row(cpu, cpu->gates_operand, node, 4 * h),
-                           s->gates + (size_t)node * 4 * (size_t)h);
+            cpu->row->to_bf16(4 * (int)h, sg_operand_row(cpu, cpu->gates_operand, node, 4 * h),
+                              s->gates + (size_t)node * 4 * (size_t)h);
         sg_cpu_account(cpu, SG_PHASE_POINTWISE, start, 0);
     }
     SG_TRY(outer(cpu, SG_PHASE_WEIGHTS, cpu->states[layer - 1].h, gradient, plan->nodes, h, 4 * h,

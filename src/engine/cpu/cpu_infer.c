@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "engine/cpu/pointwise.h"
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,8 +75,8 @@ static void level_states(sg_cpu *cpu, const sg_plan *plan, int layer, int t)
         const float *x = layer == 0 ? cpu->token_bias + plan->token[node] * 4 * h : gates;
         void *row = sg_operand_row(cpu, cpu->infer_h[layer][t & 1], j, (int64_t)h);
         float *target = sg_operand_target(cpu, row, cpu->scratch + (size_t)omp_get_thread_num() * 8 * h);
-        sg_row_cell_forward((int)h, z, x, bias, c_before, gates, cpu->infer_c[layer][t & 1] + (size_t)j * h,
-                            target);
+        cpu->row->cell_forward((int)h, z, x, bias, c_before, gates,
+                               cpu->infer_c[layer][t & 1] + (size_t)j * h, target);
         sg_operand_finish(cpu, row, target, (int)h);
     }
 }
@@ -93,8 +92,8 @@ static void keep_leaves(sg_cpu *cpu, const sg_plan *plan, const int32_t *leaf_of
     for (int j = 0; j < count; j++) {
         int leaf = leaf_of_node[node_at(plan, t, j)];
         if (leaf >= 0)
-            sg_row_output((int)h, cpu->infer_gates + ((size_t)j * 4 + 3) * h, c + (size_t)j * h,
-                          leaf_state + (size_t)leaf * h);
+            cpu->row->output((int)h, cpu->infer_gates + ((size_t)j * 4 + 3) * h, c + (size_t)j * h,
+                             leaf_state + (size_t)leaf * h);
     }
 }
 
@@ -129,7 +128,7 @@ static sg_status run_head(sg_cpu *cpu, const float *leaf_state, int first, int c
     const float *bias = cpu->w + cpu->layout.tensor[cpu->layout.dense_bias].offset;
     const void *a = leaf_state + first * h;
     if (cpu->bf16) {
-        sg_row_to_bf16((int)(count * h), operand, a);
+        cpu->row->to_bf16((int)(count * h), operand, a);
         a = operand;
     }
     SG_TRY(sg_cpu_multiply(cpu, SG_PHASE_HEAD, cpu->dense, a, count, h, n, rows));
@@ -138,10 +137,10 @@ static sg_status run_head(sg_cpu *cpu, const float *leaf_state, int first, int c
     for (int j = 0; j < count; j++) {
         int leaf = first + j, argmax;
         float *p = rows + (size_t)j * (size_t)n;
-        sg_row_softmax((int)n, p, bias, &argmax);
+        cpu->row->softmax((int)n, p, bias, &argmax);
         outputs->argmax[leaf] = argmax;
         outputs->p_max[leaf] = p[argmax];
-        sg_row_moments((int)n, p, &outputs->skewness[leaf], &outputs->kurtosis[leaf]);
+        cpu->row->moments((int)n, p, &outputs->skewness[leaf], &outputs->kurtosis[leaf]);
         if (outputs->probabilities)
             memcpy(outputs->probabilities + (size_t)leaf * (size_t)n, p, (size_t)n * sizeof *p);
     }
