@@ -176,6 +176,12 @@ sg_status sg_report_table5(const sg_run_result *runs, int count, const sg_run_re
     return status;
 }
 
+/* Baselines know no network: one row stands for all models. */
+static bool is_baseline(int detector)
+{
+    return detector >= SG_DETECTOR_EXACT_SET;
+}
+
 sg_status sg_report_table6(const sg_run_result *runs, int count, const sg_run_result *ensembles, int models,
                            sg_table_style style, FILE *out)
 {
@@ -188,17 +194,17 @@ sg_status sg_report_table6(const sg_run_result *runs, int count, const sg_run_re
     sg_text_table_open(&t, style);
     sg_text_table_head(&t, "detector", "detector");
     sg_text_table_head(&t, "model", "model");
-    sg_text_table_head(&t, "", "metric");
+    sg_text_table_head(&t, "share", "metric");
     spread_heads(&t);
     for (int d = 0; d < SG_DETECTORS; d++)
-        for (int m = 0; m < models; m++)
+        for (int m = 0; m < (is_baseline(d) ? 1 : models); m++)
             for (int k = 0; k < 2; k++) {
                 double paper[2] = {NAN, NAN};
                 if (strcmp(ensembles[m].model, "1.0") == 0)
                     sg_detector_paper((sg_detector)d, &paper[0], &paper[1]);
                 sg_text_table_cell(
                     &t, "%s", csv ? sg_detector_name((sg_detector)d) : sg_detector_title((sg_detector)d));
-                sg_text_table_cell(&t, "%s", ensembles[m].model);
+                sg_text_table_cell(&t, "%s", is_baseline(d) ? "-" : ensembles[m].model);
                 sg_text_table_cell(&t, "%s", csv ? (k ? "p_fa" : "p_d") : (k ? "P_FA" : "P_D"));
                 spread_cells(&t, runs, count, &ensembles[m], (figure){offset[k], d}, paper[k], values);
             }

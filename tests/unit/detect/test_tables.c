@@ -62,6 +62,11 @@ static void table_6_rows(void **state)
                          "threshold_both,2.1,p_d,,1,0.5,,0.5,0.5,0.6\n";
     if (strncmp(text, wanted, strlen(wanted)) != 0)
         fail_msg("got:\n%s", text);
+    int rows = 0;
+    for (const char *c = text; *c; c++)
+        rows += *c == '\n';
+    assert_int_equal(rows, 1 + 2 * (3 * 2 + 3)); /* baselines once, whatever the model */
+    assert_non_null(strstr(text, "\nmarkov_3,-,p_fa,,2,"));
     free(text);
 }
 

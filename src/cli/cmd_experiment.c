@@ -1,0 +1,402 @@
+/* cmd_experiment.c: `sipgpu experiment`: models x seeds, each run a process of its own, ending in Tables V
+ * and VI.
+ *
+ * The state of an experiment is its folder: the same command goes on where the last one stopped.
+ */
+#include "base/files.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/children.h"
+#include "cli/cli.h"
+#include "cli/experiment.h"
+#include "cli/signals.h"
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    sg_common_options common;
+    char config[SG_TEXT_MAX], corpus[SG_TEXT_MAX], out[SG_TEXT_MAX], models[SG_TEXT_MAX];
+    char seeds[SG_TEXT_MAX], seed[SG_TEXT_MAX], jobs[SG_TEXT_MAX];
+    char device[SG_TEXT_MAX], precision[SG_TEXT_MAX];
+    int64_t threads;
+    sg_text_list set;
+    bool force, json;
+} experiment_options;
+
+/* clang-format off */
+#define TEXT(key, letter, argument, help) \
+    {NULL, #key, SG_OPT_TEXT, offsetof(experiment_options, key), NULL, 0, 0, NULL, argument, help, letter}
+#define FLAG(key, help) \
+    {NULL, #key, SG_OPT_FLAG, offsetof(experiment_options, key), NULL, 0, 0, NULL, NULL, help, 0}
+/* clang-format on */
+
+static const sg_option experiment_table[] = {
+    TEXT(config, 'c', "FILE", "settings, an INI file"),
+    TEXT(corpus, 0, "FILE", "the corpus; stands for --set data.corpus=FILE"),
+    {NULL, "set", SG_OPT_APPEND, offsetof(experiment_options, set), NULL, 0, 0, NULL, "SECTION.KEY=VALUE",
+     "change one setting; may be given several times", 's'},
+    TEXT(out, 'o', "DIR", "folder of the experiment [results/<experiment.name>]"),
+    TEXT(models, 0, "LIST", "stands for --set experiment.models=LIST, such as 1.0,2.1"),
+    TEXT(seeds, 0, "K", "runs of each model"),
+    TEXT(seed, 0, "S", "seed of the first run; the others follow it"),
+    TEXT(jobs, 'j', "J", "runs at the same time"),
+    TEXT(device, 0, "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]"),
+    TEXT(precision, 0, "auto|fp32|bf16", "what products are computed in"),
+    {NULL, "threads", SG_OPT_INT, offsetof(experiment_options, threads), NULL, 1, 1024, NULL, "N",
+     "threads of each run; if left out, all cores shared among the runs", 0},
+    FLAG(force, "train anew the runs in the folder that have other settings"),
+    FLAG(json, "print one JSON object at the end instead of tables"),
+    SG_COMMON_OPTIONS(experiment_options),
+};
+
+static const char about[] =
+    "Trains each model with several seeds (the paper's \"Multiple Run\"), evaluates all runs and\n"
+    "writes Tables V and VI with the paper's figures beside them.  Runs that are complete are\n"
+    "kept, interrupted ones go on: the same command continues an experiment.  In the folder:\n"
+    "runs.csv, table5.csv, table5.md, table6.csv, table6.md, history_*.csv, moments_*.csv,\n"
+    "provenance.json, and runs/<model>_<seed>/ with each run's log.txt.";
+
+/* ---- settings ---- */
+
+static sg_status read_settings(const experiment_options *o, sg_config *config)
+{
+    const struct {
+        const char *section, *key, *value;
+    } stands_for[] = {
+        {"data", "corpus", o->corpus},
+        {"experiment", "models", o->models},
+        {"experiment", "seeds", o->seeds},
+        {"experiment", "jobs", o->jobs},
+        {"train", "seed", o->seed},
+        {"engine", "device", o->device},
+        {"engine", "precision", o->precision},
+    };
+    SG_TRY(sg_config_defaults(config));
+    if (o->config[0])
+        SG_TRY(sg_options_read_ini(sg_config_table, config, o->config));
+    for (size_t i = 0; i < o->set.count; i++)
+        SG_TRY(sg_options_assign(sg_config_table, config, o->set.items[i]));
+    for (size_t i = 0; i < sizeof stands_for / sizeof *stands_for; i++)
+        if (stands_for[i].value[0])
+            SG_TRY(sg_options_set(sg_config_table, config, stands_for[i].section, stands_for[i].key,
+                                  stands_for[i].value, SG_E_USAGE));
+    if (o->threads)
+        config->threads = o->threads;
+    sg_engine_options engine;
+    SG_TRY(sg_config_engine(config, &engine));
+    return config->corpus[0] ? SG_OK
+                             : sg_fail(SG_E_USAGE, "experiment wants a corpus: --corpus FILE, or data.corpus "
+                                                   "in the configuration");
+}
+
+static sg_status choose_folder(const experiment_options *o, const sg_config *config, char folder[SG_TEXT_MAX])
+{
+    if (o->out[0]) {
+        strcpy(folder, o->out);
+        return SG_OK;
+    }
+    if (strchr(config->experiment_name, '/') || config->experiment_name[0] == '.')
+        return sg_fail(SG_E_CONFIG, "experiment.name = %s cannot name a folder", config->experiment_name);
+    return sg_path_join(folder, "results", config->experiment_name);
+}
+
+/* Threads of one run: what was asked for, or its share of the cores. */
+static int64_t threads_of_run(const sg_config *config, int at_once)
+{
+    cpu_set_t set;
+    if (config->threads || at_once <= 1)
+        return config->threads;
+    const int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return cores > at_once ? cores / at_once : 1;
+}
+
+/* ---- training ---- */
+
+enum { TRAIN_WORDS = 10 };
+
+typedef struct {
+    const sg_experiment *experiment;
+    sg_child *child; /* one for each run */
+    const char **words;
+    char (*seed)[24];
+    bool *reported;
+    int64_t *before; /* epochs of each run when this command began */
+    double start;
+    const volatile sig_atomic_t *stop;
+} training_state;
+
+/* The last epoch in the run's history, at most `most`; 0 if there is none. */
+static int64_t epochs_done(const sg_experiment_run *run, int64_t most)
+{
+    sg_run_paths paths;
+    char tail[1024];
+    if (sg_run_paths_make(&paths, run->folder) != SG_OK)
+        return 0;
+    FILE *f = fopen(paths.history, "rb");
+    if (!f)
+        return 0;
+    if (fseek(f, -(long)(sizeof tail - 1), SEEK_END) != 0)
+        rewind(f);
+    size_t n = fread(tail, 1, sizeof tail - 1, f);
+    fclose(f);
+    while (n > 0 && tail[n - 1] == '\n')
+        n--;
+    tail[n] = '\0';
+    const char *line = strrchr(tail, '\n');
+    const int64_t epoch = line ? strtoll(line + 1, NULL, 10) : 0;
+    return epoch < most ? epoch : most;
+}
+
+/* A child that was asked to stop has not failed. */
+static void report_failures(training_state *t, const sg_child *child, int count)
+{
+    char line[512];
+    for (int i = 0; i < count && !*t->stop; i++) {
+        if (child[i].state != SG_CHILD_FAILED || t->reported[i])
+            continue;
+        t->reported[i] = true;
+        sg_child_last_line(&child[i], line, sizeof line);
+        const char *text = strncmp(line, "sipgpu: ", 8) == 0 ? line + 8 : line;
+        sg_warn("%s: %s", child[i].folder, text[0] ? text : "ended without a word");
+    }
+}
+
+/* "2 of 40 runs done, 2 running (model1.0_seed3 at epoch 120), 4.1%, 3 h 10 min left" */
+static void show_progress(const training_state *t, const sg_child *child, int count)
+{
+    const sg_experiment *e = t->experiment;
+    const int64_t epochs = e->config->epochs;
+    int number[SG_CHILD_FAILED + 1] = {0}, shown = -1;
+    int64_t now = 0, before = 0, shown_at = 0;
+    for (int i = 0; i < count; i++) {
+        number[child[i].state]++;
+        if (child[i].state == SG_CHILD_FAILED)
+            continue;
+        const int64_t at = child[i].state == SG_CHILD_RUNNING ? epochs_done(&e->run[i], epochs)
+                           : child[i].state == SG_CHILD_DONE  ? epochs
+                                                              : t->before[i];
+        if (child[i].state == SG_CHILD_RUNNING && shown < 0) {
+            shown = i;
+            shown_at = at;
+        }
+        now += at;
+        before += t->before[i];
+    }
+    if (shown < 0)
+        return;
+    const int64_t all = epochs * (count - number[SG_CHILD_FAILED]);
+    char left[32] = "?", failed[32] = "";
+    if (now > before)
+        sg_duration_text((sg_seconds() - t->start) / (double)(now - before) * (double)(all - now), left);
+    if (number[SG_CHILD_FAILED])
+        snprintf(failed, sizeof failed, ", %d failed", number[SG_CHILD_FAILED]);
+    sg_progress(false, "%d of %d runs done%s, %d running (%s at epoch %lld), %.1f%%, %s left",
+                number[SG_CHILD_DONE], count, failed, number[SG_CHILD_RUNNING], e->run[shown].name,
+                (long long)shown_at, 100.0 * (double)now / (double)all, left);
+}
+
+static void on_progress(const sg_child *child, int count, void *context)
+{
+    report_failures(context, child, count);
+    show_progress(context, child, count);
+}
+
+static sg_status alloc_training(training_state *t, int count)
+{
+    SG_TRY(sg_alloc(&t->child, count, "runs"));
+    SG_TRY(sg_alloc(&t->words, (size_t)count * TRAIN_WORDS, "runs"));
+    SG_TRY(sg_alloc(&t->seed, count, "runs"));
+    SG_TRY(sg_alloc(&t->before, count, "runs"));
+    return sg_alloc(&t->reported, count, "runs");
+}
+
+static void free_training(training_state *t)
+{
+    free(t->child);
+    free(t->words);
+    free(t->seed);
+    free(t->before);
+    free(t->reported);
+}
+
+/* `train --config DIR/model1.0.ini --seed S --out DIR/runs/... --resume` for each run that is not complete.
+ */
+static sg_status prepare_children(training_state *t, const char *program)
+{
+    const sg_experiment *e = t->experiment;
+    for (int i = 0; i < e->count; i++) {
+        const sg_experiment_run *run = &e->run[i];
+        snprintf(t->seed[i], sizeof t->seed[i], "%lld", (long long)run->seed);
+        const char *words[TRAIN_WORDS] = {
+            program,    "train", "--config",  e->model_ini[run->model],           "--seed",
+            t->seed[i], "--out", run->folder, run->anew ? "--force" : "--resume", NULL};
+        memcpy(t->words + (size_t)i * TRAIN_WORDS, words, sizeof words);
+        SG_TRY(sg_folder_make(run->folder));
+        t->child[i] = (sg_child){.folder = run->folder,
+                                 .argv = (char *const *)(t->words + (size_t)i * TRAIN_WORDS),
+                                 .state = run->complete ? SG_CHILD_DONE : SG_CHILD_WAITING};
+        t->before[i] = run->complete ? e->config->epochs
+                       : run->anew   ? 0
+                                     : epochs_done(run, e->config->epochs);
+    }
+    return SG_OK;
+}
+
+static sg_status write_model_settings(const sg_experiment *e, int at_once)
+{
+    for (int m = 0; m < e->models; m++) {
+        sg_config config = e->model_config[m];
+        config.threads = threads_of_run(e->config, at_once);
+        sg_atomic_file file;
+        FILE *out;
+        SG_TRY(sg_text_open(&file, &out, e->model_ini[m]));
+        sg_options_write_ini(sg_config_table, &config, out, false);
+        SG_TRY(sg_text_finish(&file, out, SG_OK));
+    }
+    return SG_OK;
+}
+
+static sg_status run_children(training_state *t, sg_experiment *e, int at_once)
+{
+    char program[SG_PATH_MAX];
+    SG_TRY(sg_own_program(program));
+    SG_TRY(alloc_training(t, e->count));
+    SG_TRY(prepare_children(t, program));
+    t->start = sg_seconds();
+    t->stop = sg_signals_install();
+    sg_status status = sg_children_run(t->child, e->count, at_once, t->stop, on_progress, t);
+    sg_progress_end();
+    for (int i = 0; i < e->count; i++)
+        e->run[i].complete = t->child[i].state == SG_CHILD_DONE && sg_run_is_complete(e->run[i].folder);
+    if (status == SG_E_INTERRUPTED)
+        return sg_fail(status,
+                       "interrupted; the runs have saved their checkpoints: the same command goes on");
+    return status;
+}
+
+/* Trains what is missing. */
+static sg_status train_runs(sg_experiment *e)
+{
+    int missing = 0;
+    for (int i = 0; i < e->count; i++)
+        missing += !e->run[i].complete;
+    if (missing == 0)
+        return SG_OK;
+    const int at_once = e->config->jobs < missing ? (int)e->config->jobs : missing;
+    sg_note("%d of %d runs to train, %d at a time, in %s", missing, e->count, at_once, e->folder);
+    SG_TRY(write_model_settings(e, at_once));
+    training_state t = {.experiment = e};
+    sg_status status = run_children(&t, e, at_once);
+    free_training(&t);
+    return status;
+}
+
+/* ---- results ---- */
+
+static sg_status print_results(const sg_experiment_results *r, const char *folder, bool json)
+{
+    if (!json) {
+        puts("Table V: P_D\n");
+        SG_TRY(sg_report_table5(r->run, r->runs, r->ensemble, r->models, SG_STYLE_TEXT, stdout));
+        puts("\nTable VI: new dialogs of the test split\n");
+        return sg_report_table6(r->run, r->runs, r->ensemble, r->models, SG_STYLE_TEXT, stdout);
+    }
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "command", "experiment");
+    cJSON_AddStringToObject(object, "folder", folder);
+    cJSON_AddStringToObject(object, "device", r->engine);
+    cJSON *runs = cJSON_AddArrayToObject(object, "runs");
+    for (int i = 0; i < r->runs; i++)
+        cJSON_AddItemToArray(runs, sg_json_run(&r->run[i]));
+    cJSON *ensembles = cJSON_AddArrayToObject(object, "ensembles");
+    for (int i = 0; i < r->models; i++)
+        cJSON_AddItemToArray(ensembles, sg_json_run(&r->ensemble[i]));
+    return sg_json_print(object, stdout);
+}
+
+static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, bool json, double start, int argc,
+                          char **argv)
+{
+    char path[SG_PATH_MAX];
+    sg_experiment_results results;
+    sg_status status = sg_experiment_evaluate(e, &results);
+    const sg_provenance provenance = {
+        "experiment", argc, argv, results.engine, e->config->corpus, corpus->digest, sg_seconds() - start};
+    if (status == SG_OK)
+        status = sg_path_join(path, e->folder, "provenance.json");
+    if (status == SG_OK)
+        status = sg_provenance_write(&provenance, path);
+    if (status == SG_OK)
+        status = print_results(&results, e->folder, json);
+    if (status == SG_OK && results.runs < e->count)
+        status =
+            sg_fail(SG_E_CONFIG, "%d of %d runs failed; the tables hold the others (their log.txt says more)",
+                    e->count - results.runs, e->count);
+    sg_experiment_results_free(&results);
+    return status;
+}
+
+/* ---- the command ---- */
+
+static sg_status check_folder(const char *folder, bool force)
+{
+    char path[SG_PATH_MAX];
+    SG_TRY(sg_path_join(path, folder, "runs"));
+    if (!sg_path_exists(path)) { /* tables of something else */
+        SG_TRY(sg_path_join(path, folder, "table5.csv"));
+        SG_TRY(sg_file_check_writable(path, force));
+    }
+    return sg_folder_make(folder);
+}
+
+/* What would make every run fail is found before the first one starts. */
+static sg_status check_corpus(const sg_config *config, const sg_corpus *corpus)
+{
+    int64_t dialogs[SG_SPLITS] = {0};
+    sg_spec spec;
+    for (int64_t d = 0; d < corpus->dialogs; d++)
+        dialogs[corpus->split[d]]++;
+    if (dialogs[SG_SPLIT_TRAIN] == 0 || dialogs[SG_SPLIT_TEST] == 0)
+        return sg_fail(SG_E_CONFIG, "%s has no %s dialogs; see `sipgpu corpus split`", config->corpus,
+                       dialogs[SG_SPLIT_TRAIN] ? "test" : "train");
+    return sg_config_spec(config, corpus, &spec);
+}
+
+static sg_status run_experiment(const experiment_options *o, int argc, char **argv)
+{
+    const double start = sg_seconds();
+    sg_config config;
+    sg_corpus corpus;
+    sg_experiment experiment = {0};
+    char folder[SG_TEXT_MAX];
+    SG_TRY(read_settings(o, &config));
+    SG_TRY(choose_folder(o, &config, folder));
+    SG_TRY(sg_corpus_read(&corpus, config.corpus));
+    sg_status status = check_corpus(&config, &corpus);
+    if (status == SG_OK)
+        status = sg_experiment_make(&experiment, &config, &corpus, folder, o->force);
+    if (status == SG_OK)
+        status = check_folder(folder, o->force);
+    if (status == SG_OK)
+        status = train_runs(&experiment);
+    if (status == SG_OK)
+        status = conclude(&experiment, &corpus, o->json, start, argc, argv);
+    sg_experiment_free(&experiment);
+    sg_corpus_free(&corpus);
+    return status;
+}
+
+sg_status sg_run_experiment(const char *name, int argc, char **argv)
+{
+    experiment_options options = {0};
+    sg_text_list words = {0};
+    bool done;
+    sg_status status =
+        sg_command_parse(name, experiment_table, about, &options, argc, argv, &words, 0, &done);
+    if (status == SG_OK && !done)
+        status = run_experiment(&options, argc, argv);
+    free(words.items);
+    free(options.set.items);
+    return status;
+}

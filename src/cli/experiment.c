@@ -1,0 +1,127 @@
+#include "cli/experiment.h"
+
+#include "base/memory.h"
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+static sg_status add_model(sg_experiment *e, const char *name)
+{
+    sg_config config = *e->config;
+    SG_TRY(sg_config_set_model(&config, name));
+    for (int m = 0; m < e->models; m++)
+        if (strcmp(e->model[m], name) == 0)
+            return sg_fail(SG_E_CONFIG, "experiment.models names %s twice", name);
+    if (e->models == SG_MODELS_MAX)
+        return sg_fail(SG_E_CONFIG, "experiment.models names more than %d models", SG_MODELS_MAX);
+    char file[64];
+    snprintf(file, sizeof file, "model%s.ini", name);
+    SG_TRY(sg_path_join(e->model_ini[e->models], e->folder, file));
+    snprintf(e->model[e->models], sizeof e->model[0], "%s", name);
+    e->model_config[e->models++] = config;
+    return SG_OK;
+}
+
+/* "1.0, 2.0" */
+static sg_status list_models(sg_experiment *e)
+{
+    char names[SG_TEXT_MAX], *rest = NULL;
+    snprintf(names, sizeof names, "%s", e->config->models);
+    for (char *name = strtok_r(names, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest))
+        SG_TRY(add_model(e, name));
+    return e->models ? SG_OK : sg_fail(SG_E_CONFIG, "experiment.models names no model");
+}
+
+static sg_status list_runs(sg_experiment *e)
+{
+    char runs[SG_PATH_MAX];
+    SG_TRY(sg_path_join(runs, e->folder, "runs"));
+    SG_TRY(sg_alloc(&e->run, e->models * e->config->seeds, "runs"));
+    for (int m = 0; m < e->models; m++)
+        for (int64_t s = 0; s < e->config->seeds; s++) {
+            sg_experiment_run *run = &e->run[e->count++];
+            run->model = m;
+            run->seed = e->config->seed + s;
+            snprintf(run->name, sizeof run->name, "model%s_seed%lld", e->model[m], (long long)run->seed);
+            SG_TRY(sg_path_join(run->folder, runs, run->name));
+        }
+    return SG_OK;
+}
+
+/* ---- what is there already ---- */
+
+/* Keys on which the outcome of a run does not depend. */
+static bool is_no_matter(const sg_option *o)
+{
+    return strcmp(o->section, "experiment") == 0 || strcmp(o->section, "data") == 0 ||
+           (strcmp(o->section, "engine") == 0 && strcmp(o->key, "precision") != 0) ||
+           (strcmp(o->section, "train") == 0 && strcmp(o->key, "checkpoint_every") == 0);
+}
+
+/* Whether a finished run's provenance names the corpus at hand; no provenance counts as no. */
+static bool is_of_corpus(const char *path, const sg_corpus *corpus)
+{
+    char *text;
+    size_t length;
+    if (sg_file_read(path, 1 << 20, &text, &length) != SG_OK)
+        return false;
+    cJSON *root = cJSON_ParseWithLength(text, length);
+    const char *digest = cJSON_GetStringValue(cJSON_GetObjectItem(root, "corpus_digest"));
+    const bool same = digest && strcmp(digest, corpus->digest) == 0;
+    cJSON_Delete(root);
+    free(text);
+    return same;
+}
+
+/* What makes the run in this folder another one than is wanted now, into `what`; "" if nothing does. */
+static sg_status find_differences(const sg_experiment *e, const sg_experiment_run *run,
+                                  const sg_corpus *corpus, char what[SG_TEXT_MAX])
+{
+    sg_run_paths paths;
+    sg_config wanted = e->model_config[run->model], there;
+    what[0] = '\0';
+    wanted.seed = run->seed;
+    SG_TRY(sg_run_paths_make(&paths, run->folder));
+    if (!sg_path_exists(paths.config))
+        return SG_OK;
+    SG_TRY(sg_config_defaults(&there));
+    SG_TRY(sg_options_read_ini(sg_config_table, &there, paths.config));
+    if (sg_options_differences(sg_config_table, &there, &wanted, is_no_matter, what, SG_TEXT_MAX) == 0 &&
+        run->complete && !is_of_corpus(paths.provenance, corpus))
+        snprintf(what, SG_TEXT_MAX, "the corpus");
+    return SG_OK;
+}
+
+/* Whether an unfinished run can be gone on with is for `train --resume` to judge. */
+static sg_status look_at_run(const sg_experiment *e, sg_experiment_run *run, const sg_corpus *corpus,
+                             bool force)
+{
+    char what[SG_TEXT_MAX];
+    run->complete = sg_run_is_complete(run->folder);
+    SG_TRY(find_differences(e, run, corpus, what));
+    run->anew = what[0] && force;
+    if (what[0] && run->complete && !force)
+        return sg_fail(SG_E_CONFIG,
+                       "%s was trained with other settings (%s); --out another folder, or --force to train "
+                       "it anew",
+                       run->folder, what);
+    run->complete = run->complete && !run->anew;
+    return SG_OK;
+}
+
+sg_status sg_experiment_make(sg_experiment *experiment, const sg_config *config, const sg_corpus *corpus,
+                             const char *folder, bool force)
+{
+    *experiment = (sg_experiment){.config = config, .folder = folder};
+    SG_TRY(list_models(experiment));
+    SG_TRY(list_runs(experiment));
+    for (int i = 0; i < experiment->count; i++)
+        SG_TRY(look_at_run(experiment, &experiment->run[i], corpus, force));
+    return SG_OK;
+}
+
+void sg_experiment_free(sg_experiment *experiment)
+{
+    free(experiment->run);
+    *experiment = (sg_experiment){0};
+}

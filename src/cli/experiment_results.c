@@ -1,0 +1,219 @@
+#include "cli/experiment.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/session.h"
+#include "detect/ensemble.h"
+#include "detect/report.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* CSV files that hold the lines of all runs of a model, with the seed in front. */
+typedef enum { SEEDS_HISTORY, SEEDS_MOMENTS_TRAIN, SEEDS_MOMENTS_TEST, SEEDS_FILES } seeds_file;
+
+typedef struct {
+    const sg_experiment *experiment;
+    sg_experiment_results *results;
+    sg_ensemble ensemble; /* of the model at hand */
+    FILE *stream[SEEDS_FILES];
+    sg_atomic_file file[SEEDS_FILES];
+    int opened, runs_done;
+    bool first; /* the next run is the first of its model */
+} evaluation_state;
+
+static sg_status open_seeds_files(evaluation_state *s, const char *model)
+{
+    static const char *const names[SEEDS_FILES] = {"history_model%s.csv", "moments_model%s_train.csv",
+                                                   "moments_model%s_test.csv"};
+    char name[64], path[SG_PATH_MAX];
+    s->first = true;
+    for (s->opened = 0; s->opened < SEEDS_FILES; s->opened++) {
+        const int i = s->opened;
+        const int prefix = (int)(strchr(names[i], '%') - names[i]);
+        snprintf(name, sizeof name, "%.*s%s%s", prefix, names[i], model, names[i] + prefix + 2);
+        SG_TRY(sg_path_join(path, s->experiment->folder, name));
+        SG_TRY(sg_text_open(&s->file[i], &s->stream[i], path));
+    }
+    return SG_OK;
+}
+
+static sg_status close_seeds_files(evaluation_state *s, sg_status status)
+{
+    for (int i = 0; i < s->opened; i++) {
+        sg_status closed = sg_text_finish(&s->file[i], s->stream[i], status);
+        status = status == SG_OK ? closed : status;
+    }
+    s->opened = 0;
+    return status;
+}
+
+/* Copies CSV lines with the seed in front, the head only from the first run. */
+static void put_lines(const evaluation_state *s, FILE *out, int64_t seed, const char *text)
+{
+    bool head = true;
+    while (*text) {
+        const size_t n = strcspn(text, "\n");
+        if (head && s->first)
+            fprintf(out, "seed,%.*s\n", (int)n, text);
+        else if (!head)
+            fprintf(out, "%lld,%.*s\n", (long long)seed, (int)n, text);
+        head = false;
+        text += n + (text[n] == '\n');
+    }
+}
+
+static sg_status put_history(const evaluation_state *s, const sg_experiment_run *run)
+{
+    sg_run_paths paths;
+    char *text;
+    size_t length;
+    SG_TRY(sg_run_paths_make(&paths, run->folder));
+    SG_TRY(sg_file_read(paths.history, (size_t)1 << 28, &text, &length));
+    put_lines(s, s->stream[SEEDS_HISTORY], run->seed, text);
+    free(text);
+    return SG_OK;
+}
+
+static sg_status put_moments(const evaluation_state *s, const sg_experiment_run *run,
+                             const sg_session *session, const sg_detection *detection, seeds_file which)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    if (!memory)
+        return sg_fail(SG_E_MEMORY, "moments: out of memory");
+    sg_report_moments(detection, &session->corpus, &session->counts, &session->outputs,
+                      which == SEEDS_MOMENTS_TRAIN ? SG_SPLIT_TRAIN : SG_SPLIT_TEST, memory);
+    const bool failed = fclose(memory) != 0;
+    if (!failed)
+        put_lines(s, s->stream[which], run->seed, text);
+    free(text);
+    return failed ? sg_fail(SG_E_MEMORY, "moments: out of memory") : SG_OK;
+}
+
+/* Figures of one set of outputs, of a run or of an ensemble; the detection is left for the caller to free. */
+static sg_status take_figures(sg_run_result *result, const char *model, int64_t seed,
+                              const sg_session *session, const sg_outputs *outputs, sg_detection *detection)
+{
+    const sg_detection_options options = SG_DETECTION_DEFAULTS;
+    sg_evaluation evaluation[SG_SPLITS];
+    sg_evaluate(&session->counts, outputs->argmax, session->class_of, session->known, evaluation);
+    SG_TRY(sg_detection_run(detection, &session->corpus, outputs, &options));
+    sg_run_result_make(result, model, seed, session->model.epoch, evaluation, detection);
+    return SG_OK;
+}
+
+static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *run,
+                                  const sg_session *session)
+{
+    const char *model = s->experiment->model[run->model];
+    sg_detection detection = {0};
+    sg_status status;
+    if (!session->same_corpus)
+        return sg_fail(SG_E_CONFIG, "%s was trained on another corpus or split", run->folder);
+    snprintf(s->results->engine, sizeof s->results->engine, "%s", session->device);
+    if (s->first)
+        SG_TRY(sg_ensemble_init(&s->ensemble, session->corpus.classes, session->model.spec.classes));
+    SG_TRY(sg_ensemble_add(&s->ensemble, &session->outputs));
+    SG_TRY_GOTO(status, done,
+                take_figures(&s->results->run[s->results->runs], model, run->seed, session, &session->outputs,
+                             &detection));
+    s->results->runs++;
+    SG_TRY_GOTO(status, done, put_history(s, run));
+    SG_TRY_GOTO(status, done, put_moments(s, run, session, &detection, SEEDS_MOMENTS_TRAIN));
+    SG_TRY_GOTO(status, done, put_moments(s, run, session, &detection, SEEDS_MOMENTS_TEST));
+    sg_detection_free(&detection);
+    /* After each run, so that the last one's session need not be kept. */
+    status = take_figures(&s->results->ensemble[s->results->models], model, -1, session, &s->ensemble.best,
+                          &detection);
+    s->first = false;
+done:
+    sg_detection_free(&detection);
+    return status;
+}
+
+static sg_status evaluate_run(evaluation_state *s, const sg_experiment_run *run)
+{
+    const sg_config *config = s->experiment->config;
+    sg_run_paths paths;
+    sg_session session = {0};
+    sg_session_options options = {.precision = config->precision, .threads = config->threads};
+    SG_TRY(sg_run_paths_make(&paths, run->folder));
+    snprintf(options.model, sizeof options.model, "%s", paths.model);
+    snprintf(options.corpus, sizeof options.corpus, "%s", config->corpus);
+    snprintf(options.device, sizeof options.device, "%s", config->device);
+    sg_status status = sg_session_open(&session, "experiment", &options);
+    if (status == SG_OK)
+        status = evaluate_session(s, run, &session);
+    sg_session_close(&session);
+    return status;
+}
+
+/* All complete runs of one model; a model without any has no part in the tables. */
+static sg_status evaluate_model(evaluation_state *s, int model)
+{
+    const sg_experiment *e = s->experiment;
+    int complete = 0;
+    for (int i = 0; i < e->count; i++)
+        complete += e->run[i].model == model && e->run[i].complete;
+    if (complete == 0)
+        return SG_OK;
+    sg_status status = open_seeds_files(s, e->model[model]);
+    for (int i = 0; status == SG_OK && i < e->count; i++) {
+        if (e->run[i].model != model || !e->run[i].complete)
+            continue;
+        sg_progress(false, "evaluating %s (%d done)", e->run[i].name, s->runs_done++);
+        status = evaluate_run(s, &e->run[i]);
+    }
+    status = close_seeds_files(s, status);
+    sg_ensemble_free(&s->ensemble);
+    s->results->models += status == SG_OK;
+    return status;
+}
+
+/* ---- tables ---- */
+
+static sg_status write_table(const sg_experiment *e, const sg_experiment_results *r, const char *name,
+                             sg_status (*writer)(const sg_run_result *, int, const sg_run_result *, int,
+                                                 sg_table_style, FILE *),
+                             sg_table_style style)
+{
+    char path[SG_PATH_MAX];
+    sg_atomic_file file;
+    FILE *out;
+    SG_TRY(sg_path_join(path, e->folder, name));
+    SG_TRY(sg_text_open(&file, &out, path));
+    return sg_text_finish(&file, out, writer(r->run, r->runs, r->ensemble, r->models, style, out));
+}
+
+static sg_status runs_writer(const sg_run_result *runs, int count, const sg_run_result *ensembles, int models,
+                             sg_table_style style, FILE *out)
+{
+    (void)ensembles, (void)models, (void)style;
+    return sg_report_runs(runs, count, out);
+}
+
+sg_status sg_experiment_evaluate(const sg_experiment *experiment, sg_experiment_results *results)
+{
+    *results = (sg_experiment_results){0};
+    SG_TRY(sg_alloc(&results->run, experiment->count, "results"));
+    SG_TRY(sg_alloc(&results->ensemble, experiment->models, "results"));
+    evaluation_state state = {.experiment = experiment, .results = results};
+    for (int m = 0; m < experiment->models; m++)
+        SG_TRY(evaluate_model(&state, m));
+    sg_progress_end();
+    if (results->runs == 0)
+        return sg_fail(SG_E_CONFIG, "no run is complete: there is nothing to make tables of");
+    SG_TRY(write_table(experiment, results, "runs.csv", runs_writer, SG_STYLE_CSV));
+    SG_TRY(write_table(experiment, results, "table5.csv", sg_report_table5, SG_STYLE_CSV));
+    SG_TRY(write_table(experiment, results, "table5.md", sg_report_table5, SG_STYLE_MARKDOWN));
+    SG_TRY(write_table(experiment, results, "table6.csv", sg_report_table6, SG_STYLE_CSV));
+    return write_table(experiment, results, "table6.md", sg_report_table6, SG_STYLE_MARKDOWN);
+}
+
+void sg_experiment_results_free(sg_experiment_results *results)
+{
+    free(results->run);
+    free(results->ensemble);
+    *results = (sg_experiment_results){0};
+}
