@@ -12,6 +12,9 @@
 #define CHUNK_BYTES     ((int64_t)1 << 20)
 #define DEFLATE_LEVEL   4
 
+/* Strings of a fixed width are read and written in blocks of about this size. */
+enum { TEXT_WIDTH_MAX = 65536, TEXT_BLOCK_BYTES = 1 << 22 };
+
 /* ---- opening and closing ---- */
 
 sg_status sg_h5_open(sg_h5 *file, const char *path)
@@ -270,18 +273,18 @@ sg_status sg_h5_check_format(const sg_h5 *file, const char *format, int64_t vers
 
 /* ---- strings ---- */
 
-/* Copies `n` raw strings (pointers when variable, else fields of `width` bytes) to texts. */
+/* Copies `n` raw strings (pointers when variable, else fields of `width` bytes) to texts[first...]. */
 static sg_status copy_texts(const sg_h5 *file, const char *name, const void *raw, bool variable, size_t width,
-                            int64_t n, size_t longest, char **texts)
+                            int64_t first, int64_t n, size_t longest, char **texts)
 {
     for (int64_t i = 0; i < n; i++) {
         const char *s = variable ? ((char *const *)raw)[i] : (const char *)raw + (size_t)i * width;
         size_t length = !s ? 0 : variable ? strnlen(s, longest + 1) : strnlen(s, width);
         if (length == 0 || length > longest)
-            return sg_fail(SG_E_FORMAT, "%s: string %lld of %s is %s", file->path, (long long)i, name,
-                           length ? "too long" : "empty");
-        texts[i] = strndup(s, length);
-        if (!texts[i])
+            return sg_fail(SG_E_FORMAT, "%s: string %lld of %s is %s", file->path, (long long)(first + i),
+                           name, length ? "too long" : "empty");
+        texts[first + i] = strndup(s, length);
+        if (!texts[first + i])
             return sg_fail(SG_E_MEMORY, "%s: out of memory", file->path);
     }
     return SG_OK;
@@ -292,13 +295,18 @@ static sg_status read_text_data(const sg_h5 *file, const char *name, hid_t datas
 {
     bool variable = H5Tis_variable_str(type) > 0;
     size_t width = H5Tget_size(type);
-    if (!variable && width > 65536)
+    if (!variable && width > TEXT_WIDTH_MAX)
         return sg_fail(SG_E_FORMAT, "%s: strings of %s are too long", file->path, name);
+    int64_t rows = variable ? n : TEXT_BLOCK_BYTES / (int64_t)width;
     void *raw;
-    SG_TRY(sg_alloc_bytes(&raw, (size_t)n, width, name));
-    sg_status status = sg_h5_read_rows(file, dataset, name, type, 0, n, raw);
-    if (status == SG_OK) {
-        status = copy_texts(file, name, raw, variable, width, n, longest, texts);
+    SG_TRY(sg_alloc_bytes(&raw, (size_t)(rows < n ? rows : n), width, name));
+    sg_status status = SG_OK;
+    for (int64_t first = 0; first < n && status == SG_OK; first += rows) {
+        int64_t count = n - first < rows ? n - first : rows;
+        status = sg_h5_read_rows(file, dataset, name, type, first, count, raw);
+        if (status != SG_OK)
+            break;
+        status = copy_texts(file, name, raw, variable, width, first, count, longest, texts);
         if (variable) {
             hid_t space = H5Dget_space(dataset);
             H5Dvlen_reclaim(type, space, H5P_DEFAULT, raw);
@@ -417,18 +425,21 @@ sg_status sg_h5_set_real(sg_h5 *file, const char *object, const char *name, doub
     return set_attribute(file, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
 }
 
-static hid_t text_type(void)
+/* Strings are stored with a fixed width: libhdf5 does not check the heap that holds variable-length ones, and
+ * crashes on a damaged file. */
+static hid_t text_type(size_t width)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_size(type, width ? width : 1);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
     H5Tset_cset(type, H5T_CSET_UTF8);
     return type;
 }
 
 sg_status sg_h5_set_text(sg_h5 *file, const char *object, const char *name, const char *text)
 {
-    hid_t type = text_type();
-    sg_status status = set_attribute(file, object, name, type, type, &text);
+    hid_t type = text_type(strlen(text));
+    sg_status status = set_attribute(file, object, name, type, type, text);
     H5Tclose(type);
     return status;
 }
@@ -460,13 +471,9 @@ sg_status sg_h5_create_dataset(sg_h5 *file, const char *name, hid_t file_type, i
         rows = rows < 1 ? 1 : rows;
         chunk[0] = (hsize_t)(rows < dims[0] ? rows : dims[0]);
         H5Pset_chunk(plist, rank, chunk);
-        /* Variable-length strings lie outside the chunks; HDF5 refuses a checksum over their references. */
-        bool inside = H5Tis_variable_str(file_type) <= 0;
-        if (inside)
-            H5Pset_shuffle(plist);
+        H5Pset_shuffle(plist);
         H5Pset_deflate(plist, DEFLATE_LEVEL);
-        if (inside)
-            H5Pset_fletcher32(plist);
+        H5Pset_fletcher32(plist);
     }
     hid_t space = rank ? H5Screate_simple(rank, sizes, NULL) : H5Screate(H5S_SCALAR);
     *dataset = H5Dcreate2(file->id, name, file_type, space, links, plist, H5P_DEFAULT);
@@ -512,10 +519,39 @@ sg_status sg_h5_write(sg_h5 *file, const char *name, hid_t memory_type, int rank
     return status;
 }
 
+/* Writes `count` strings, a block of fields of `width` bytes at a time. */
+static sg_status write_text_data(sg_h5 *file, const char *name, hid_t dataset, hid_t type, size_t width,
+                                 char *const *texts, int64_t count)
+{
+    int64_t rows = TEXT_BLOCK_BYTES / (int64_t)width;
+    char *block;
+    SG_TRY(sg_alloc(&block, (size_t)rows * width, name));
+    sg_status status = SG_OK;
+    for (int64_t first = 0; first < count && status == SG_OK; first += rows) {
+        int64_t n = count - first < rows ? count - first : rows;
+        memset(block, 0, (size_t)rows * width);
+        for (int64_t i = 0; i < n; i++)
+            memcpy(block + (size_t)i * width, texts[first + i], strlen(texts[first + i]));
+        status = sg_h5_write_rows(file, dataset, name, type, first, n, block);
+    }
+    free(block);
+    return status;
+}
+
 sg_status sg_h5_write_texts(sg_h5 *file, const char *name, char *const *texts, int64_t count)
 {
-    hid_t type = text_type();
-    sg_status status = sg_h5_write(file, name, type, 1, &count, count > 64, texts);
+    size_t width = 1;
+    for (int64_t i = 0; i < count; i++)
+        width = strlen(texts[i]) > width ? strlen(texts[i]) : width;
+    if (width > TEXT_WIDTH_MAX)
+        return sg_fail(SG_E_CONFIG, "%s: a string of %s is longer than %d bytes", file->path, name,
+                       TEXT_WIDTH_MAX);
+    hid_t type = text_type(width), dataset;
+    sg_status status = sg_h5_create_dataset(file, name, type, 1, &count, true, &dataset);
+    if (status == SG_OK) {
+        status = write_text_data(file, name, dataset, type, width, texts, count);
+        H5Dclose(dataset);
+    }
     H5Tclose(type);
     return status;
 }

@@ -89,7 +89,8 @@ sg_status sg_h5_write_rows(sg_h5 *file, hid_t dataset, const char *name, hid_t m
 sg_status sg_h5_write(sg_h5 *file, const char *name, hid_t memory_type, int rank, const int64_t *dims,
                       bool compress, const void *data);
 
-/* Writes a rank-1 dataset of variable-length UTF-8 strings. */
+/* Writes a rank-1 dataset of UTF-8 strings, stored with the width of the longest (at most 65536 bytes) and
+ * padded with zeros. */
 sg_status sg_h5_write_texts(sg_h5 *file, const char *name, char *const *texts, int64_t count);
 
 #endif
