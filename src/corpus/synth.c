@@ -365,7 +365,8 @@ static sg_status fill_split(sg_corpus *corpus, const sg_synth_options *o, uint64
     if (!o->search || o->unseen_validation < 0)
         return sg_split_draw(corpus, size, seed);
     return sg_split_search(corpus, size, seed, o->unseen_validation, o->unseen_test,
-                           sg_split_tries(o->dialogs), &report->split_tries);
+                           o->split_tries ? o->split_tries : sg_split_tries(o->dialogs),
+                           &report->split_tries);
 }
 
 static sg_status fill(sg_corpus *corpus, const maker *m, const sg_synth_options *o, uint64_t seed,

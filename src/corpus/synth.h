@@ -23,7 +23,7 @@ typedef struct {
     int64_t train, validation, test;
     double train_share, validation_share, test_share;
     bool search;
-    int64_t unseen_validation, unseen_test;
+    int64_t unseen_validation, unseen_test, split_tries;
     double user_agent_exponent, start_time, arrivals_per_hour, daily_swing;
     bool call_id;
     sg_sip_rates sip;

@@ -48,6 +48,7 @@ const sg_option sg_synth_option_table[] = {
     WHOLE(unseen_validation, "-1", -1, INT32_MAX,
           "validation dialogs whose class is not in train; -1: of the preset, or any"),
     WHOLE(unseen_test, "-1", -1, INT32_MAX, "the same for test"),
+    WHOLE(split_tries, "0", 0, 1e12, "split seeds to look at; 0: about ten seconds' worth"),
     REAL(user_agent_exponent, "0.8", 0, 10, "how unequal user agents are"),
     REAL(start_time, "1577836800", -1e10, 1e11, "time of the first arrivals, seconds since 1970"),
     REAL(arrivals_per_hour, "26", 1e-6, 1e9, "dialogs per hour, on average over the day"),
