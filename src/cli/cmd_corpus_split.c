@@ -56,7 +56,7 @@ static sg_status parse_numbers(const char *option, const char *text, int64_t *nu
 
 static sg_status draw(const split_options *o, sg_corpus *corpus, int64_t *tries)
 {
-    int64_t size[SG_SPLITS], unseen[2];
+    int64_t size[SG_SPLITS], unseen[2] = {0};
     uint64_t seed = (uint64_t)o->seed;
     if (o->sizes[0])
         SG_TRY(parse_numbers("--sizes", o->sizes, size, SG_SPLITS));

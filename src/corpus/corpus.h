@@ -4,14 +4,18 @@
  * (Definition 4 of the paper).  A class is a unique sequence of the whole corpus (Definition 7).
  *
  * File layout (HDF5, readable by any HDF5 tool).  Root attributes: format "sipgpu-corpus", version 1,
- * max_length, num_classes, source, tool.  Datasets: /alphabet             [M] strings: the name of type id
- * i+1 /dialogs/sequence     [D, L] u8 (u16 when M > 255), zero padded /dialogs/length       [D] u16
+ * max_length, num_classes, source, tool.  Datasets:
+ *
+ *   /alphabet             [M] strings: the name of type id i+1
+ *   /dialogs/sequence     [D, L] u8 (u16 when M > 255), zero padded
+ *   /dialogs/length       [D] u16
  *   /dialogs/label        [D] i32, the class
  *   /dialogs/user_agent   [D] i32
  *   /dialogs/start_time   [D] f64, seconds since 1970-01-01 UTC
  *   /dialogs/call_id      [D] strings, optional
  *   /classes/sequence     [N, L], /classes/length [N] u16, /classes/count [N] i64
  *   /split                [D] u8: 0 train, 1 validation, 2 test; attribute seed
+ *
  * Chunked, shuffle + deflate + fletcher32.
  */
 #ifndef SG_CORPUS_CORPUS_H

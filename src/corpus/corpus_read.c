@@ -239,7 +239,7 @@ done:
 static sg_status read_count(const sg_h5 *file, sg_corpus *corpus)
 {
     hid_t dataset;
-    int64_t any = -1, count;
+    int64_t any = -1, count = 0;
     SG_TRY(open_dataset(file, "/dialogs/label", H5T_NATIVE_INT32, 1, &any, &count, &dataset));
     H5Dclose(dataset);
     if (count < 1 || count > INT32_MAX)

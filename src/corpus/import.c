@@ -44,7 +44,7 @@ typedef struct {
 static void normalise(const char *name, char out[64])
 {
     size_t i = 0;
-    for (; name[i] && i < 63; i++)
+    for (; i < 63 && name[i]; i++)
         out[i] = name[i] == '-' || name[i] == ' ' ? '_' : (char)tolower((unsigned char)name[i]);
     out[i] = '\0';
 }
@@ -228,7 +228,7 @@ static sg_status find_layout(const sg_import *import, layout *l, const sg_table_
 sg_status sg_import_read(sg_import *import, FILE *in, const char *name)
 {
     sg_table_reader reader;
-    layout l;
+    layout l = {.most = -1};
     bool more, known = false;
     sg_table_open(&reader, in, import->options.separator);
     sg_status status = sg_table_next(&reader, &more);

@@ -97,7 +97,7 @@ bool sg_parse_time(const char *text, int64_t *nanoseconds)
 static bool is_method(const char *word, size_t length)
 {
     for (size_t i = 0; i < length; i++)
-        if (!isalnum((unsigned char)word[i]) && !memchr("-.!%*_+`'~", word[i], 10))
+        if (!isalnum((unsigned char)word[i]) && !strchr("-.!%*_+`'~", word[i]))
             return false;
     return isalpha((unsigned char)word[0]);
 }

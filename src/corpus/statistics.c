@@ -64,8 +64,8 @@ static sg_status count_lengths(sg_corpus_statistics *s, const sg_corpus *corpus)
     s->median_length = median_length(of_length, s->longest, corpus->dialogs);
     free(of_length);
 
-    int width = (s->longest + SG_HISTOGRAM_BINS - 1) / SG_HISTOGRAM_BINS;
-    s->length_bins = (s->longest + width - 1) / width;
+    int width = (s->longest - 1) / SG_HISTOGRAM_BINS + 1;
+    s->length_bins = (s->longest - 1) / width + 1;
     for (int b = 0; b < s->length_bins; b++)
         s->length[b] = (sg_histogram_bin){.from = b * width + 1, .to = (b + 1) * width};
     for (int c = 0; c < corpus->classes; c++) {

@@ -175,7 +175,8 @@ static sg_status draw_for(maker *m, sg_random *random, int need, int32_t *number
 {
     const int64_t tries_max = 300000;
     for (int64_t i = 0; i < tries_max; i++, m->draws++) {
-        double variety = 1 + (double)(i / 4096) * 0.1;
+        const int64_t rounds = i / 4096;
+        double variety = 1 + 0.1 * (double)rounds;
         int length = sg_sip_model_dialog(&m->model, random, need ? variety : 1, m->tokens);
         if (length == 0 || (need == 0 && length != m->model.max_length))
             continue;
