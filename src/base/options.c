@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define INI_BYTES_MAX (1u << 20)
+/* inih takes lines of at most this many bytes. */
+#define INI_LINE_MAX 198
 #define NAMES_MAX     256
 
 sg_status sg_text_list_add(sg_text_list *list, const char *item)
@@ -182,11 +184,14 @@ static sg_status set_value(const sg_option *o, void *base, const char *value, sg
     case SG_OPT_INT:
     case SG_OPT_REAL:
         return set_number(o, field, value, name, wrong);
-    case SG_OPT_TEXT:
-        if (strlen(value) >= SG_TEXT_MAX)
-            return sg_fail(wrong, "%s: the value is longer than %d bytes", name, SG_TEXT_MAX - 1);
+    case SG_OPT_TEXT: {
+        /* What goes into a configuration must fit on a line of its file. */
+        size_t limit = o->section ? INI_LINE_MAX - strlen(o->key) - strlen(" = ") : SG_TEXT_MAX - 1;
+        if (strlen(value) > limit)
+            return sg_fail(wrong, "%s: the value is longer than %zu bytes", name, limit);
         strcpy(field, value);
         return SG_OK;
+    }
     case SG_OPT_ENUM: {
         int index = choice_index(o->choices, value);
         if (index < 0)

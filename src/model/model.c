@@ -273,6 +273,10 @@ static sg_status read_training(const sg_h5 *file, sg_model *model)
     model->seed = (uint64_t)seed;
     SG_TRY(sg_h5_get_int(file, "/training", "epoch", 0, INT64_MAX, &model->epoch));
     SG_TRY(sg_h5_get_int(file, "/training", "update", 0, INT64_MAX, &model->update));
+    SG_TRY(sg_h5_get_real(file, "/training", "partial_loss", &model->partial_loss));
+    SG_TRY(sg_h5_get_int(file, "/training", "partial_right", 0, INT64_MAX, &model->partial_right));
+    SG_TRY(sg_h5_get_real(file, "/training", "best_pd", &model->best_pd));
+    SG_TRY(sg_h5_get_real(file, "/training", "best_loss", &model->best_loss));
     SG_TRY(sg_h5_get_text(file, "/training", "corpus_digest", model->corpus_digest,
                           sizeof model->corpus_digest));
     SG_TRY(sg_h5_get_text(file, "/training", "tool", model->tool, sizeof model->tool));
