@@ -1,0 +1,232 @@
+"""The command line: help, versions, devices, suggestions, JSON and configuration dumps."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+from conftest import Sipgpu, settings
+
+COMMANDS = ["train", "eval", "detect", "experiment", "corpus synth", "corpus import", "corpus info", "corpus split",
+            "gradients", "bench train", "bench infer", "devices", "version"]
+
+
+# ---- help ----
+
+
+@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"]], ids=" ".join)
+def test_help_lists_all_commands(sipgpu: Sipgpu, words: list[str]) -> None:
+    result = sipgpu.ok(*words)
+    assert all(f"\n  {command} " in result.out for command in COMMANDS)
+    assert "0 done, 1 failed, 2 wrong usage" in result.out and result.err == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command(sipgpu: Sipgpu, command: str) -> None:
+    result = sipgpu.ok(*command.split(), "--help")
+    assert result.out.startswith(f"usage: sipgpu {command} [options]") and result.err == ""
+    assert sipgpu.ok(*command.split(), "-h").out == result.out
+    for option in ("--verbose", "--quiet", "--help"):
+        assert option in result.out
+    # Not much wider than a terminal.
+    assert max(map(len, result.out.splitlines())) <= 130
+
+
+def test_help_of_a_family(sipgpu: Sipgpu) -> None:
+    result = sipgpu.ok("corpus", "--help")
+    assert all(f"  {command} " in result.out for command in COMMANDS if command.startswith("corpus"))
+    assert "train" not in result.out.split("commands:")[0]
+
+
+def test_the_same_options_mean_the_same_everywhere(sipgpu: Sipgpu) -> None:
+    help_of = {command: sipgpu.ok(*command.split(), "--help").out for command in COMMANDS}
+    for option, commands in {
+        "--threads N": ["train", "eval", "detect", "experiment", "gradients", "bench train", "bench infer"],
+        "--device DEVICE": ["train", "eval", "detect", "experiment", "gradients", "bench train", "bench infer"],
+        "--json": ["train", "eval", "detect", "experiment", "corpus info", "bench train", "bench infer", "devices",
+                   "version"],
+        "--out ": ["train", "detect", "experiment", "gradients", "corpus synth", "corpus import", "corpus split"],
+        "--seed ": ["train", "detect", "experiment", "corpus synth", "corpus import", "corpus split", "bench train"],
+        "--force": ["train", "eval", "detect", "experiment", "gradients", "corpus synth", "corpus import",
+                    "corpus split"],
+        "--dump-config": ["train", "corpus synth"],
+    }.items():
+        for command in commands:
+            assert option in help_of[command], f"{command} has no {option}"
+
+
+# ---- wrong words ----
+
+
+@pytest.mark.parametrize("words, names", [
+    (["trian"], ("trian", "train")),
+    (["dtect"], ("dtect", "detect")),
+    (["device"], ("device", "devices")),
+    (["xyzzy"], ("xyzzy", "help")),
+    (["corpus", "sint"], ("corpus sint", "corpus synth")),
+    (["bench", "trian"], ("bench trian", "bench train")),
+    (["version", "--jsn"], ("--jsn", "--json")),
+    (["version", "more"], ("more",)),
+    (["eval"], ("--model",)),
+    (["eval", "--model", "m.h5"], ("--corpus",)),
+    (["gradients"], ("--model",)),
+    (["corpus", "synth"], ("--out",)),
+    (["train"], ("--corpus",)),
+    (["experiment"], ("--corpus",)),
+])
+def test_wrong_usage(sipgpu: Sipgpu, words: list[str], names: tuple[str, ...]) -> None:
+    # For a family of commands its list comes first.
+    sipgpu.refuses(*words, names=names, code=2, alone=words[0] not in ("corpus", "bench"))
+
+
+def test_no_command(sipgpu: Sipgpu) -> None:
+    result = sipgpu()
+    assert result.code == 2 and result.out == "" and "commands:" in result.err
+
+
+# ---- what the program says of itself ----
+
+
+def test_version(sipgpu: Sipgpu) -> None:
+    assert sipgpu.ok("--version").out == sipgpu.ok("version").out
+    version = sipgpu.ok("version", "--json").json
+    assert version["tool"].startswith("sipgpu ") and {"hdf5", "onednn", "compiler"} <= version.keys()
+    assert version["tool"] in sipgpu.ok("version").out
+
+
+def test_devices(sipgpu: Sipgpu) -> None:
+    devices = {device["device"]: device for device in sipgpu.ok("devices", "--json").json}
+    assert list(devices) == ["cpu", "cuda", "cudnn"] and devices["cpu"]["usable"]
+    assert all(device["description"] for device in devices.values())
+    assert len(sipgpu.ok("devices").out.splitlines()) == 3
+
+
+# ---- JSON ----
+
+
+def test_eval_json(sipgpu: Sipgpu, corpus: Path, trained: Path, tmp_path: Path) -> None:
+    words = ["eval", "--model", trained / "model.h5", "--corpus", corpus]
+    report = sipgpu.ok(*words, "--json", "--csv", tmp_path / "classes.csv").json
+    assert report["command"] == "eval" and report["precision"] in ("fp32", "bf16")
+    for split in report["splits"].values():
+        p_d = split["p_d"]
+        assert p_d["low"] <= p_d["value"] == p_d["hits"] / p_d["total"] <= p_d["high"]
+    assert set(sipgpu.ok(*words, "--json", "--split", "test").json["splits"]) == {"test"}
+    with open(tmp_path / "classes.csv", encoding="utf-8", newline="") as f:
+        assert len(list(csv.DictReader(f))) == 150
+
+
+def test_detect_json(sipgpu: Sipgpu, corpus: Path, trained: Path, tmp_path: Path) -> None:
+    words = ["detect", "--model", trained / "model.h5", "--corpus", corpus]
+    report = sipgpu.ok(*words, "--json", "--out", tmp_path / "out").json
+    assert report["command"] == "detect" and report["rule"] == "both" and report["detection"]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"table6.csv", "table6.md", "auc.csv", "moments_train.csv", "moments_test.csv"} <= names
+    assert sipgpu.ok(*words, "--json", "--rule", "either").json["rule"] == "either"
+
+
+def test_bench_json(sipgpu: Sipgpu, corpus: Path) -> None:
+    words = ["--corpus", corpus, "--units", 32, "--steps", 3, "--json"]
+    train = sipgpu.ok("bench", "train", *words, "--batch", 93, "--precision", "fp32", "--threads", 1).json
+    assert {"step_ms", "rows", "rows_dense", "gflops", "peak_gflops", "rss_mb", "precision", "device"} <= train.keys()
+    assert train["precision"] == "fp32" and train["device"] == "cpu" and train["steps"] == 3
+    assert 0 < train["step_ms_min"] <= train["step_ms"] <= train["step_ms_max"]
+    assert 0 < train["rows"] < train["rows_dense"] <= 93 * 24
+    dense = sipgpu.ok("bench", "train", *words, "--batch", 93, "--batching", "dense", "--no-peak").json
+    assert dense["rows"] == pytest.approx(dense["rows_dense"], rel=0.05) and dense["peak_gflops"] is None
+    infer = sipgpu.ok("bench", "infer", *words).json
+    assert infer["step_ms"] > 0 and infer["command"] == "bench infer"
+
+
+def test_bench_makes_up_a_corpus(sipgpu: Sipgpu) -> None:
+    report = sipgpu.ok("bench", "train", "--dialogs", 2000, "--classes", 100, "--length", 20, "--units", 16, "--batch",
+                       50, "--steps", 1, "--layers", 2, "--dropout", 0.5, "--json", "--no-peak").json
+    assert (report["classes"], report["length"], report["layers"]) == (100, 20, 2)
+
+
+def test_experiment_json(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    words = ["experiment", "--corpus", corpus, "--out", tmp_path / "e", "--models", "1.0", "--seeds", 2, "--json",
+             *settings(model__units=8, train__epochs=2, train__batch_size=93)]
+    report = sipgpu.ok(*words).json
+    assert len(report["runs"]) == 2 and len(report["ensembles"]) == 1
+    names = {path.name for path in (tmp_path / "e").iterdir()}
+    assert {"runs.csv", "table5.csv", "table5.md", "table6.csv", "table6.md", "provenance.json", "runs"} <= names
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "e").rglob("model.h5")}
+    assert len(before) == 2
+    sipgpu.ok(*words)  # complete runs are kept
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_numbers_without_a_value_are_json(sipgpu: Sipgpu, corpus: Path, quick_run: Path) -> None:
+    """No NaN or Infinity in JSON, which has no words for them."""
+
+    def visit(value: object) -> None:
+        if isinstance(value, dict):
+            for item in value.values():
+                visit(item)
+        elif isinstance(value, list):
+            for item in value:
+                visit(item)
+        elif isinstance(value, float):
+            assert math.isfinite(value)
+
+    for command in ("eval", "detect"):
+        visit(sipgpu.ok(command, "--model", quick_run / "model.h5", "--corpus", corpus, "--json").json)
+    visit(sipgpu.ok("corpus", "info", corpus, "--json").json)
+
+
+# ---- configurations ----
+
+
+def test_dump_config_reads_back(sipgpu: Sipgpu, tmp_path: Path) -> None:
+    words = settings(model__layers=2, model__dropout=0.5, model__padding="mask", train__learning_rate=0.0003,
+                     train__keep_best=True, engine__precision="bf16", experiment__models="1.0,2.1")
+    first = sipgpu.ok("train", *words, "--seed", 7, "--dump-config").out
+    (tmp_path / "dumped.ini").write_text(first, encoding="utf-8")
+    assert sipgpu.ok("train", "--config", tmp_path / "dumped.ini", "--dump-config").out == first
+    for line in ("layers = 2", "padding = mask", "learning_rate = 0.0003", "keep_best = true", "seed = 7",
+                 "models = 1.0,2.1"):
+        assert f"\n{line}\n" in first
+    # Every key has its meaning above it.
+    lines = first.splitlines()
+    assert all(lines[n - 1].startswith("; ") for n, line in enumerate(lines) if " = " in line and line[0] != ";")
+
+
+def test_the_command_line_wins_over_the_file(sipgpu: Sipgpu, tmp_path: Path) -> None:
+    (tmp_path / "c.ini").write_text("[train]\nepochs = 7\nseed = 3\n", encoding="utf-8")
+    out = sipgpu.ok("train", "-c", tmp_path / "c.ini", "-s", "train.epochs=9", "--seed=4", "--dump-config").out
+    assert "\nepochs = 9\n" in out and "\nseed = 4\n" in out
+
+
+def test_dump_config_writes_nothing(sipgpu: Sipgpu, tmp_path: Path) -> None:
+    sipgpu.ok("train", "--dump-config", cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_config_files_of_the_project(sipgpu: Sipgpu) -> None:
+    """Every file in configs/ is understood."""
+    files = sorted((Path(__file__).parents[2] / "configs").rglob("*.ini"))
+    if not files:
+        pytest.skip("there is no file in configs/")
+    for path in files:
+        command = ["corpus", "synth"] if "[synth]" in path.read_text(encoding="utf-8") else ["train"]
+        sipgpu.ok(*command, "--config", path, "--dump-config")
+
+
+# ---- what is said, and where ----
+
+
+def test_results_on_stdout_talk_on_stderr(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    words = ["train", "--corpus", corpus, *settings(model__units=8, train__epochs=1, train__batch_size=93)]
+    loud = sipgpu.ok(*words, "--out", tmp_path / "a")
+    assert "P_D" in loud.out and "epoch 1/1" in loud.err and "\r" not in loud.err  # plain lines: no terminal
+    quiet = sipgpu.ok(*words, "--out", tmp_path / "b", "--quiet")
+    assert quiet.err == "" and quiet.out == loud.out
+
+
+def test_default_folder(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.ini").write_text("[model]\nunits = 8\n[train]\nepochs = 1\n", encoding="utf-8")
+    sipgpu.ok("train", "--config", "tiny.ini", "--corpus", corpus, "--seed", 3, cwd=tmp_path)
+    assert (tmp_path / "runs/tiny_seed3/model.h5").is_file()
