@@ -9,7 +9,7 @@
 
 #define INI_BYTES_MAX (1u << 20)
 /* inih takes lines of at most this many bytes. */
-#define INI_LINE_MAX 198
+#define INI_LINE_MAX  198
 #define NAMES_MAX     256
 
 sg_status sg_text_list_add(sg_text_list *list, const char *item)

@@ -514,10 +514,13 @@ def another_user(sipgpu: Sipgpu, corpus: Path, quick_run: Path) -> Iterator[tupl
         shutil.copy(sipgpu.program, folder / "sipgpu")
         shutil.copy(corpus, folder / "corpus.h5")
         shutil.copy(quick_run / "model.h5", folder / "model.h5")
-        (folder / "locked").mkdir(mode=0o555)
-        (folder / "locked/run").mkdir(mode=0o555)
+        locked = (folder / "locked", folder / "locked/run")
+        for path in locked:
+            path.mkdir()
+        for path in reversed(locked):
+            path.chmod(0o555)
         yield Sipgpu(folder / "sipgpu"), prefix, folder
-        for path in (folder / "locked/run", folder / "locked"):
+        for path in locked:
             path.chmod(0o755)
 
 
