@@ -485,7 +485,7 @@ def test_full_disk(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, small_disk: Pat
 
 
 def test_full_disk_from_the_start(sipgpu: Sipgpu, corpus: Path, quick_run: Path, small_disk: Path) -> None:
-    (small_disk / "ballast").write_bytes(bytes(2**21 - 2**14))
+    (small_disk / "ballast").write_bytes(bytes(2**21 - 2**12))
     before = contents(small_disk)
     model = ["--model", quick_run / "model.h5", "--corpus", corpus]
     for words in (["corpus", "synth", "--preset", "small", "--out", small_disk / "c.h5"],
