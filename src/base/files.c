@@ -1,7 +1,9 @@
 #include "base/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,6 +70,31 @@ sg_status sg_folder_make(const char *path)
     if (access(path, W_OK | X_OK) != 0)
         return sg_fail(SG_E_IO, "cannot write into the folder %s: %s", path, strerror(errno));
     return SG_OK;
+}
+
+/* The process that wrote a temporary file, from its name "....tmp<pid>"; 0 for other names. */
+static long temporary_owner(const char *name)
+{
+    const char *mark = strrchr(name, '.');
+    if (!mark || strncmp(mark, ".tmp", 4) != 0)
+        return 0;
+    char *end;
+    long pid = strtol(mark + 4, &end, 10);
+    return *end == '\0' && end > mark + 4 && pid > 0 ? pid : 0;
+}
+
+void sg_folder_remove_temporaries(const char *path)
+{
+    char name[SG_PATH_MAX];
+    DIR *folder = opendir(path);
+    for (const struct dirent *entry; folder && (entry = readdir(folder)) != NULL;) {
+        long pid = temporary_owner(entry->d_name);
+        bool dead = pid > 0 && pid <= INT32_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+        if (dead && sg_path_join(name, path, entry->d_name) == SG_OK)
+            unlink(name);
+    }
+    if (folder)
+        closedir(folder);
 }
 
 sg_status sg_file_read(const char *path, size_t limit, char **text, size_t *length)

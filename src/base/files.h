@@ -23,6 +23,10 @@ sg_status sg_file_check_writable(const char *path, bool force);
 /* mkdir -p. */
 sg_status sg_folder_make(const char *path);
 
+/* Removes what killed processes left half written in a folder: temporary files (see sg_atomic_open) of
+ * processes that are no more.  Best effort. */
+void sg_folder_remove_temporaries(const char *path);
+
 /* Reads a whole file of at most `limit` bytes; *text is NUL-terminated, release with free(). */
 sg_status sg_file_read(const char *path, size_t limit, char **text, size_t *length);
 

@@ -123,7 +123,8 @@ static sg_status add_file(file_list *list, const char *folder, const char *name,
     return sg_path_join(f->path, folder, name);
 }
 
-/* All files that are to be written.  Names are checked, and the folder is made, before the network is run. */
+/* All files that are to be written.  Names are checked before the network is run; the folder is made when
+ * there is something to put there. */
 static sg_status list_files(const detect_options *o, file_list *list)
 {
     list->count = 0;
@@ -144,7 +145,7 @@ static sg_status list_files(const detect_options *o, file_list *list)
     }
     for (int i = 0; i < list->count; i++)
         SG_TRY(sg_file_check_writable(list->file[i].path, o->force));
-    return o->out[0] ? sg_folder_make(o->out) : SG_OK;
+    return SG_OK;
 }
 
 static sg_status write_files(const detect_state *s, const file_list *list)
@@ -204,6 +205,8 @@ static sg_status detect(detect_state *s, file_list *files)
         return sg_fail_prefix(status, "%s", o->session.corpus);
     say_what_is_special(s);
     SG_TRY(print_results(s));
+    if (o->out[0])
+        SG_TRY(sg_folder_make(o->out));
     SG_TRY(write_files(s, files));
     if (files->count)
         sg_note("wrote %d files%s%s", files->count, o->out[0] ? " into " : "", o->out);

@@ -79,8 +79,11 @@ static sg_status read_settings(const train_options *o, sg_config *config)
     SG_TRY(set_from_option(config, "engine", "precision", o->precision));
     if (o->threads)
         config->threads = o->threads;
-    sg_engine_options engine;
-    SG_TRY(sg_config_engine(config, &engine));
+    if (o->device[0]) {
+        sg_device device;
+        int index;
+        SG_TRY(sg_device_parse(o->device, &device, &index));
+    }
     if (!config->corpus[0] && !o->dump_config)
         return sg_fail(SG_E_USAGE,
                        "train wants a corpus: --corpus FILE, or data.corpus in the configuration");
@@ -268,7 +271,11 @@ static sg_status run_train(const train_options *o, int argc, char **argv)
     choose_folder(o, &config, folder);
     sg_corpus corpus;
     SG_TRY(sg_corpus_read(&corpus, config.corpus));
-    sg_status status = prepare_folder(o, folder, &complete);
+    sg_status status = sg_training_check(&config, &corpus);
+    if (status == SG_OK)
+        status = prepare_folder(o, folder, &complete);
+    if (status == SG_OK && complete)
+        status = sg_training_check_complete(&config, &corpus, folder);
     if (status == SG_OK && complete)
         sg_note("%s is complete", folder);
     else if (status == SG_OK)

@@ -161,12 +161,13 @@ SG_HD void sg_moments_finish(const sg_moment_sums *sums, double n, double *skewn
 
 /* ---- Adam ---- */
 
-/* Keras' form, rate = lr sqrt(1 - b2^t)/(1 - b1^t). */
-SG_HD void sg_adam_element(float *w, float *m, float *v, float gradient, float rate, float beta1, float beta2,
+/* Keras' form, rate = lr sqrt(1 - b2^t)/(1 - b1^t).  gain1 = 1 - b1 and gain2 = 1 - b2, subtracted in double:
+ * in float, 1 - 0.999 is off by 1e-5 of itself. */
+SG_HD void sg_adam_element(float *w, float *m, float *v, float gradient, float rate, float gain1, float gain2,
                            float epsilon)
 {
-    *m += (1.0f - beta1) * (gradient - *m);
-    *v += (1.0f - beta2) * (gradient * gradient - *v);
+    *m += gain1 * (gradient - *m);
+    *v += gain2 * (gradient * gradient - *v);
     *w -= rate * *m / (sqrtf(*v) + epsilon);
 }
 

@@ -131,6 +131,7 @@ static sg_status write_training(sg_h5 *file, const sg_model *model)
     SG_TRY(sg_h5_set_int(file, "/training", "seed", (int64_t)model->seed));
     SG_TRY(sg_h5_set_int(file, "/training", "epoch", model->epoch));
     SG_TRY(sg_h5_set_int(file, "/training", "update", model->update));
+    SG_TRY(sg_h5_set_int(file, "/training", "goal_reached", model->goal_reached));
     SG_TRY(sg_h5_set_real(file, "/training", "partial_loss", model->partial_loss));
     SG_TRY(sg_h5_set_int(file, "/training", "partial_right", model->partial_right));
     SG_TRY(sg_h5_set_real(file, "/training", "best_pd", model->best_pd));
@@ -266,13 +267,15 @@ static sg_status read_detectors(const sg_h5 *file, sg_model *model)
 
 static sg_status read_training(const sg_h5 *file, sg_model *model)
 {
-    int64_t seed;
+    int64_t seed, goal_reached;
     SG_TRY(sg_alloc(&model->config, CONFIG_MAX, "configuration"));
     SG_TRY(sg_h5_get_text(file, "/training", "config", model->config, CONFIG_MAX));
     SG_TRY(sg_h5_get_int(file, "/training", "seed", INT64_MIN, INT64_MAX, &seed));
     model->seed = (uint64_t)seed;
     SG_TRY(sg_h5_get_int(file, "/training", "epoch", 0, INT64_MAX, &model->epoch));
     SG_TRY(sg_h5_get_int(file, "/training", "update", 0, INT64_MAX, &model->update));
+    SG_TRY(sg_h5_get_int(file, "/training", "goal_reached", 0, 1, &goal_reached));
+    model->goal_reached = goal_reached != 0;
     SG_TRY(sg_h5_get_real(file, "/training", "partial_loss", &model->partial_loss));
     SG_TRY(sg_h5_get_int(file, "/training", "partial_right", 0, INT64_MAX, &model->partial_right));
     SG_TRY(sg_h5_get_real(file, "/training", "best_pd", &model->best_pd));

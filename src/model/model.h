@@ -3,9 +3,9 @@
  * HDF5, root attributes format "sipgpu-model", version 1, message_types, max_length, units, classes, layers,
  * dropout, padding; /params/<tensor> float32 (params.h); /alphabet; /classes/{sequence, length, train_count};
  * /thresholds attributes skewness, kurtosis; /kmeans/centroids [2, 2] (low cluster first; columns skewness,
- * kurtosis); /training attributes config, seed, epoch, update, partial_loss, partial_right, best_pd,
- * best_loss, corpus_digest, tool, precision, device. A checkpoint is a model file with /optimizer/m/<tensor>
- * and /optimizer/v/<tensor>.
+ * kurtosis); /training attributes config, seed, epoch, update, goal_reached, partial_loss, partial_right,
+ * best_pd, best_loss, corpus_digest, tool, precision, device. A checkpoint is a model file with
+ * /optimizer/m/<tensor> and /optimizer/v/<tensor>.
  */
 #ifndef SG_MODEL_MODEL_H
 #define SG_MODEL_MODEL_H
@@ -28,7 +28,9 @@ typedef struct {
 
     char *config; /* INI text of the run, or NULL */
     uint64_t seed;
+    bool goal_reached;         /* stop_when_train_pd was met: nothing is left to train */
     int64_t epoch, update;     /* completed */
+                               /* completed */
     double partial_loss;       /* of an epoch that has begun: sum of losses over its dialogs so far, and */
     int64_t partial_right;     /* how many were right */
     double best_pd, best_loss; /* of the best evaluation so far, -1 and 0 if there was none */

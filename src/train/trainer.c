@@ -41,6 +41,11 @@ void sg_split_pd(const sg_corpus *corpus, const int32_t *argmax, double pd[SG_SP
         pd[s] = all[s] ? (double)right[s] / (double)all[s] : NAN;
 }
 
+static bool is_finished(const run *r)
+{
+    return r->model.goal_reached || r->model.epoch >= r->config->epochs;
+}
+
 static double seconds_so_far(const run *r)
 {
     return r->seconds_before + sg_seconds() - r->start;
@@ -66,29 +71,54 @@ static bool may_change_or_extend(const sg_option *o)
     return may_change(o) || (strcmp(o->section, "train") == 0 && strcmp(o->key, "epochs") == 0);
 }
 
-static sg_status check_same_run(const run *r)
+/* Whether the model or checkpoint in `path` belongs to a run with these settings on this corpus. */
+static sg_status check_same_run(const sg_model *model, const char *path, const sg_config *config,
+                                const sg_corpus *corpus, bool (*ignore)(const sg_option *))
 {
     sg_config old;
     char names[SG_TEXT_MAX];
     SG_TRY(sg_config_defaults(&old));
-    SG_TRY(sg_options_read_ini_text(sg_config_table, &old, r->model.config, r->paths.checkpoint));
-    bool extends = old.lr_schedule == SG_SCHEDULE_CONSTANT && r->config->epochs >= r->model.epoch;
-    if (sg_options_differences(sg_config_table, &old, r->config, extends ? may_change_or_extend : may_change,
-                               names, sizeof names) > 0)
-        return sg_fail(SG_E_CONFIG,
-                       "%s was made with other settings (%s); resume with the same, or train into another "
-                       "folder",
-                       r->paths.checkpoint, names);
-    if (strcmp(r->model.corpus_digest, r->corpus->digest) != 0)
-        return sg_fail(SG_E_CONFIG, "%s was made with another corpus (digest %s, this one has %s)",
-                       r->paths.checkpoint, r->model.corpus_digest, r->corpus->digest);
+    SG_TRY(sg_options_read_ini_text(sg_config_table, &old, model->config, path));
+    if (ignore == may_change_or_extend &&
+        (old.lr_schedule != SG_SCHEDULE_CONSTANT || config->epochs < model->epoch))
+        ignore = may_change;
+    if (sg_options_differences(sg_config_table, &old, config, ignore, names, sizeof names) > 0)
+        return sg_fail(
+            SG_E_CONFIG,
+            "%s was made with other settings (%s); resume with the same, or train into another folder", path,
+            names);
+    if (strcmp(model->corpus_digest, corpus->digest) != 0)
+        return sg_fail(SG_E_CONFIG, "%s was made with another corpus (digest %s, this one has %s)", path,
+                       model->corpus_digest, corpus->digest);
+    return SG_OK;
+}
+
+sg_status sg_training_check_complete(const sg_config *config, const sg_corpus *corpus, const char *folder)
+{
+    sg_run_paths paths;
+    sg_model model;
+    SG_TRY(sg_run_paths_make(&paths, folder));
+    SG_TRY(sg_model_read(&model, NULL, paths.model));
+    sg_status status = check_same_run(&model, paths.model, config, corpus, may_change);
+    sg_model_free(&model);
+    return status;
+}
+
+/* A checkpoint lies within the epoch that it says comes next. */
+static sg_status check_position(const run *r)
+{
+    int64_t epoch = r->model.epoch, update = r->model.update;
+    if (epoch > update / r->batches || update - epoch * r->batches > r->batches)
+        return sg_fail(SG_E_FORMAT, "%s: epoch %lld and update %lld do not go together", r->paths.checkpoint,
+                       (long long)epoch, (long long)update);
     return SG_OK;
 }
 
 static sg_status begin_resumed(run *r)
 {
     SG_TRY(sg_model_read(&r->model, &r->state, r->paths.checkpoint));
-    SG_TRY(check_same_run(r));
+    SG_TRY(check_same_run(&r->model, r->paths.checkpoint, r->config, r->corpus, may_change_or_extend));
+    SG_TRY(check_position(r));
     if (strcmp(r->model.precision, sg_engine_precision_name(r->engine)) != 0)
         sg_warn("the run began in %s and goes on in %s", r->model.precision,
                 sg_engine_precision_name(r->engine));
@@ -128,17 +158,40 @@ static sg_status describe_run(run *r)
     return sg_text_finish(&file, stream, SG_OK);
 }
 
+static sg_status check_rows(const sg_config *config, int64_t count)
+{
+    if (count == 0)
+        return sg_fail(SG_E_CONFIG, "the train split of the corpus is empty");
+    if (config->batch_size > count)
+        return sg_fail(SG_E_CONFIG, "train.batch_size = %lld is larger than the train split (%lld dialogs)",
+                       (long long)config->batch_size, (long long)count);
+    if (count > INT32_MAX)
+        return sg_fail(SG_E_CONFIG, "a train split of %lld dialogs is too large", (long long)count);
+    return SG_OK;
+}
+
+sg_status sg_training_check(const sg_config *config, const sg_corpus *corpus)
+{
+    const sg_spec tiny = {.message_types = 1, .max_length = 1, .units = 1, .classes = 3, .layers = 1};
+    sg_spec spec;
+    sg_engine_options options;
+    sg_engine *engine;
+    int64_t count = 0;
+    for (int64_t d = 0; d < corpus->dialogs; d++)
+        count += corpus->split[d] == SG_SPLIT_TRAIN;
+    SG_TRY(sg_config_spec(config, corpus, &spec));
+    SG_TRY(check_rows(config, count));
+    SG_TRY(sg_config_engine(config, &options));
+    SG_TRY(sg_engine_open(&engine, &tiny, &options));
+    sg_engine_close(engine);
+    return SG_OK;
+}
+
 static sg_status prepare_rows(run *r)
 {
     const sg_config *config = r->config;
     SG_TRY(sg_corpus_rows(r->corpus, SG_SPLIT_TRAIN, &r->rows, &r->row_count));
-    if (r->row_count == 0)
-        return sg_fail(SG_E_CONFIG, "the train split of the corpus is empty");
-    if (config->batch_size > r->row_count)
-        return sg_fail(SG_E_CONFIG, "train.batch_size = %lld is larger than the train split (%lld dialogs)",
-                       (long long)config->batch_size, (long long)r->row_count);
-    if (r->row_count > INT32_MAX)
-        return sg_fail(SG_E_CONFIG, "a train split of %lld dialogs is too large", (long long)r->row_count);
+    SG_TRY(check_rows(config, r->row_count));
     r->batches =
         sg_batches_per_epoch(r->row_count, config->batch_size, config->last_batch == SG_LAST_BATCH_KEEP);
     SG_TRY(sg_alloc(&r->order, r->row_count, "order of the dialogs"));
@@ -150,6 +203,7 @@ static sg_status begin(run *r)
     sg_spec spec;
     sg_engine_options options;
     SG_TRY(sg_run_paths_make(&r->paths, r->training->folder));
+    sg_folder_remove_temporaries(r->training->folder);
     SG_TRY(sg_config_spec(r->config, r->corpus, &spec));
     SG_TRY(sg_config_engine(r->config, &options));
     SG_TRY(prepare_rows(r));
@@ -282,9 +336,18 @@ static sg_status keep_best(run *r, const sg_history_line *line)
     return sg_model_write(&r->model, NULL, r->paths.best);
 }
 
-/* The end of an epoch: evaluation, history, best weights, checkpoint; *stop if the run has reached its goal.
- */
-static sg_status close_epoch(run *r, double epoch_seconds, bool *stop)
+/* Appends to history.csv; says where the run can be taken up if that fails. */
+static sg_status record(const run *r, const sg_history_line *line)
+{
+    sg_status status = sg_history_append(r->paths.history, line);
+    if (status != SG_OK && sg_path_exists(r->paths.checkpoint))
+        return sg_fail_prefix(status, "epoch %lld was not recorded (the last checkpoint is intact)",
+                              (long long)line->epoch);
+    return status;
+}
+
+/* The end of an epoch: evaluation, history, best weights, checkpoint. */
+static sg_status close_epoch(run *r, double epoch_seconds)
 {
     const sg_config *c = r->config;
     int64_t trained = r->batches * c->batch_size < r->row_count ? r->batches * c->batch_size : r->row_count;
@@ -303,16 +366,16 @@ static sg_status close_epoch(run *r, double epoch_seconds, bool *stop)
         SG_TRY(sg_engine_infer_all(r->engine, &r->set, &r->outputs));
         sg_split_pd(r->corpus, r->outputs.argmax, line.pd);
         SG_TRY(keep_best(r, &line));
-        *stop = c->stop_when_train_pd > 0 && line.pd[SG_SPLIT_TRAIN] >= c->stop_when_train_pd;
+        r->model.goal_reached = c->stop_when_train_pd > 0 && line.pd[SG_SPLIT_TRAIN] >= c->stop_when_train_pd;
     }
     line.seconds = seconds_so_far(r);
-    SG_TRY(sg_history_append(r->paths.history, &line));
-    if (r->model.epoch % c->checkpoint_every == 0 || r->model.epoch == c->epochs || *stop)
+    SG_TRY(record(r, &line));
+    if (r->model.epoch % c->checkpoint_every == 0 || is_finished(r))
         SG_TRY(save_checkpoint(r));
     return SG_OK;
 }
 
-static sg_status run_epoch(run *r, bool *stop)
+static sg_status run_epoch(run *r)
 {
     double start = sg_seconds();
     int64_t epoch = r->model.epoch + 1, first = r->model.update - r->model.epoch * r->batches;
@@ -325,16 +388,15 @@ static sg_status run_epoch(run *r, bool *stop)
         if (*r->training->stop && batch + 1 < r->batches)
             return interrupt(r);
     }
-    return close_epoch(r, sg_seconds() - start, stop);
+    return close_epoch(r, sg_seconds() - start);
 }
 
 static sg_status train(run *r, sg_trained *trained)
 {
     SG_TRY(begin(r));
-    bool stop = false;
-    while (r->model.epoch < r->config->epochs && !stop) {
-        SG_TRY(run_epoch(r, &stop));
-        if (*r->training->stop && r->model.epoch < r->config->epochs && !stop)
+    while (!is_finished(r)) {
+        SG_TRY(run_epoch(r));
+        if (*r->training->stop && !is_finished(r))
             return interrupt(r);
     }
     SG_TRY(sg_engine_store(r->engine, &r->model.params));

@@ -28,6 +28,14 @@ typedef struct {
  * or corpus is SG_E_CONFIG and names what differs. */
 sg_status sg_train(const sg_training *training, sg_trained *trained);
 
+/* Whether this configuration can be trained on this corpus here: network, batch size, device, precision.
+ * Touches no file, so a command can ask before it changes anything. */
+sg_status sg_training_check(const sg_config *config, const sg_corpus *corpus);
+
+/* SG_E_CONFIG, naming keys, if the complete run in `folder` was made with other settings or another corpus.
+ */
+sg_status sg_training_check_complete(const sg_config *config, const sg_corpus *corpus, const char *folder);
+
 /* Share of the dialogs of each split whose class is the largest output; NAN for an empty split.  `argmax` is
  * by class.
  */

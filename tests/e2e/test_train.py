@@ -257,7 +257,6 @@ def test_a_checkpoint_that_fails_leaves_the_one_before(sipgpu: Sipgpu, corpus: P
     assert_same_run(folder, unbroken)
 
 
-@pytest.mark.xfail(strict=True, reason="temporary files of killed processes stay in the folder")
 def test_resume_leaves_no_litter(sipgpu: Sipgpu, corpus: Path, tmp_path: Path,
                                  fault: Callable[[str], dict[str, str]]) -> None:
     folder = tmp_path / "run"
@@ -284,7 +283,6 @@ def test_resume_between_the_last_checkpoint_and_the_model(sipgpu: Sipgpu, unbrok
     assert_same_run(folder, unbroken)
 
 
-@pytest.mark.xfail(strict=True, reason="an early stop is not in the checkpoint: the resumed run trains on")
 def test_resume_after_an_early_stop(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     """Killed after the last checkpoint, before the model: the goal was reached, there is nothing more to train."""
     words = quick(train__stop_when_train_pd=0.3, train__eval_every=2, train__epochs=60, model__padding="mask")

@@ -297,7 +297,7 @@ static sg_status apply_cpu(void *self, const sg_adam *adam, double *norm)
     for (int64_t b = 0; b < blocks; b++) {
         int64_t at = b * ADAM_BLOCK, n = count - at < ADAM_BLOCK ? count - at : ADAM_BLOCK;
         cpu->row->adam(n, cpu->w + at, cpu->m + at, cpu->v + at, cpu->gradient + at, (float)scale, rate,
-                       (float)adam->beta1, (float)adam->beta2, (float)adam->epsilon);
+                       (float)(1 - adam->beta1), (float)(1 - adam->beta2), (float)adam->epsilon);
     }
     cpu->packed_is_stale = true;
     if (norm)

@@ -41,9 +41,9 @@ typedef struct {
     /* Normalised moments of a row of probabilities, in double. */
     void (*moments)(int classes, const float *p, double *skewness, double *kurtosis);
 
-    /* Adam over a range of weights; gradients are multiplied by `scale` first. */
+    /* Adam over a range of weights; gradients are multiplied by `scale` first; gains as in cell.h. */
     void (*adam)(int64_t count, float *w, float *m, float *v, const float *gradient, float scale, float rate,
-                 float beta1, float beta2, float epsilon);
+                 float gain1, float gain2, float epsilon);
 
     /* The sum of squares of a range, in double. */
     double (*square_sum)(int64_t count, const float *x);

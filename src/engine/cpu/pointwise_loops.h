@@ -159,11 +159,11 @@ static void moments(int classes, const float *p, double *skewness, double *kurto
 /* ---- weights ---- */
 
 static void adam(int64_t count, float *w, float *m, float *v, const float *gradient, float scale, float rate,
-                 float beta1, float beta2, float epsilon)
+                 float gain1, float gain2, float epsilon)
 {
 #pragma omp simd
     for (int64_t i = 0; i < count; i++)
-        sg_adam_element(&w[i], &m[i], &v[i], gradient[i] * scale, rate, beta1, beta2, epsilon);
+        sg_adam_element(&w[i], &m[i], &v[i], gradient[i] * scale, rate, gain1, gain2, epsilon);
 }
 
 static double square_sum(int64_t count, const float *x)
