@@ -203,10 +203,10 @@ static sg_status detect(detect_state *s, file_list *files)
     sg_status status = sg_detection_run(&s->detection, &s->session.corpus, &s->session.outputs, &options);
     if (status != SG_OK)
         return sg_fail_prefix(status, "%s", o->session.corpus);
-    say_what_is_special(s);
-    SG_TRY(print_results(s));
     if (o->out[0])
         SG_TRY(sg_folder_make(o->out));
+    say_what_is_special(s);
+    SG_TRY(print_results(s));
     SG_TRY(write_files(s, files));
     if (files->count)
         sg_note("wrote %d files%s%s", files->count, o->out[0] ? " into " : "", o->out);

@@ -60,6 +60,13 @@ static sg_status set_from_option(sg_config *config, const char *section, const c
     return value[0] ? sg_options_set(sg_config_table, config, section, key, value, SG_E_USAGE) : SG_OK;
 }
 
+/* The device is the one setting that the table cannot check. */
+static sg_status check_device(const sg_config *config, sg_status wrong)
+{
+    sg_engine_options options;
+    return sg_config_engine(config, &options) == SG_OK ? SG_OK : sg_fail_prefix(wrong, "engine.device");
+}
+
 static sg_status read_settings(const train_options *o, sg_config *config)
 {
     char path[SG_PATH_MAX];
@@ -71,6 +78,7 @@ static sg_status read_settings(const train_options *o, sg_config *config)
         if (sg_path_exists(path))
             SG_TRY(sg_options_read_ini(sg_config_table, config, path));
     }
+    SG_TRY(check_device(config, SG_E_CONFIG));
     for (size_t i = 0; i < o->set.count; i++)
         SG_TRY(sg_options_assign(sg_config_table, config, o->set.items[i]));
     SG_TRY(set_from_option(config, "data", "corpus", o->corpus));
@@ -79,11 +87,7 @@ static sg_status read_settings(const train_options *o, sg_config *config)
     SG_TRY(set_from_option(config, "engine", "precision", o->precision));
     if (o->threads)
         config->threads = o->threads;
-    if (o->device[0]) {
-        sg_device device;
-        int index;
-        SG_TRY(sg_device_parse(o->device, &device, &index));
-    }
+    SG_TRY(check_device(config, SG_E_USAGE));
     if (!config->corpus[0] && !o->dump_config)
         return sg_fail(SG_E_USAGE,
                        "train wants a corpus: --corpus FILE, or data.corpus in the configuration");

@@ -111,9 +111,7 @@ sg_status sg_config_engine(const sg_config *config, sg_engine_options *options)
 {
     *options =
         (sg_engine_options){.precision = (sg_precision)config->precision, .threads = (int)config->threads};
-    if (sg_device_parse(config->device, &options->device, &options->device_index) != SG_OK)
-        return sg_fail_prefix(SG_E_CONFIG, "engine.device");
-    return SG_OK;
+    return sg_device_parse(config->device, &options->device, &options->device_index);
 }
 
 sg_status sg_config_text(const sg_config *config, char **text)
