@@ -85,6 +85,7 @@ typedef struct {
     double seconds;
     sg_peak peak;
     bool has_peak;
+    double rss_mb; /* before the peak is measured */
 } measurement;
 
 static sg_status make_corpus(const bench_options *o, sg_corpus *corpus)
@@ -273,9 +274,7 @@ static cJSON *report_phases(const measurement *m)
 
 static cJSON *make_report(const char *name, const bench_options *o, const bench *b, measurement *m)
 {
-    struct rusage usage;
     double flops, seconds, at_peak, all_flops = 0, all_product_seconds = 0;
-    getrusage(RUSAGE_SELF, &usage);
     product_times(m, &flops, &seconds, &at_peak);
     for (int p = 0; p < SG_PHASES; p++) {
         all_flops += m->timing.flops[p];
@@ -309,7 +308,7 @@ static cJSON *make_report(const char *name, const bench_options *o, const bench 
         cJSON_AddNullToObject(r, "peak_share");
     }
     cJSON_AddNumberToObject(r, "open_seconds", b->open_seconds);
-    cJSON_AddNumberToObject(r, "rss_mb", (double)usage.ru_maxrss / 1024);
+    cJSON_AddNumberToObject(r, "rss_mb", m->rss_mb);
     cJSON_AddItemToObject(r, "phases", report_phases(m));
     return r;
 }
@@ -351,6 +350,9 @@ static sg_status run_bench(const char *name, const bench_options *o, bench *b, m
     SG_TRY(sg_alloc(&m->step_ms, o->steps, "times"));
     SG_TRY(infer ? measure_infer(o, b, m) : measure_train(o, b, m));
     sg_engine_timing(b->engine, &m->timing);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    m->rss_mb = (double)usage.ru_maxrss / 1024;
     if (!o->no_peak && !infer && m->rows > 0) {
         m->has_peak = true;
         SG_TRY(

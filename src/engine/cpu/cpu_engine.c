@@ -30,7 +30,6 @@ static void close_cpu(void *self)
         free(cpu->states[l].gates);
         free(cpu->states[l].c);
         free(cpu->states[l].h);
-        free(cpu->states[l].z_sum);
         for (int k = 0; k < 2; k++) {
             free(cpu->infer_c[l][k]);
             free(cpu->infer_h[l][k]);
@@ -44,6 +43,7 @@ static void close_cpu(void *self)
                           cpu->v,
                           cpu->gradient,
                           cpu->token_bias,
+                          cpu->z_sum,
                           cpu->zeros,
                           cpu->product,
                           cpu->c_sum[0],

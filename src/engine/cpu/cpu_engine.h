@@ -17,7 +17,6 @@ typedef struct {
     float *gates; /* [nodes, 4H] activations i, f, c, o; turned into gradients of the sums on the way back */
     float *c;     /* [nodes, H] */
     void *h;      /* [nodes, H] operand */
-    void *z_sum;  /* [inner, 4H] operand: gradients of the sums, summed over children */
 } sg_cpu_states;
 
 typedef struct {
@@ -40,6 +39,8 @@ typedef struct {
     /* Storage of a batch, grown as needed; see reserve functions. */
     size_t node_capacity, inner_capacity, level_capacity, head_capacity, infer_capacity;
     sg_cpu_states states[SG_LAYERS_MAX];
+    void
+        *z_sum; /* [inner, 4H] operand: gradients of the sums, summed over children; of one layer at a time */
     float *input_gradient; /* [nodes, H]: what layer 1 sends down; with two layers only */
     void *gates_operand;   /* [nodes, 4H] bf16 copy of layer 1's gradients; with two layers and bf16 only */
     float *product;        /* [widest level, 4H] Z = H R, and on the way back dH = dZ R^T [widest level, H] */

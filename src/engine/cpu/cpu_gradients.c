@@ -55,23 +55,19 @@ static sg_status renew(void **buffer, size_t count, size_t size)
 static sg_status reserve_nodes(sg_cpu *cpu, const sg_plan *plan)
 {
     size_t nodes = (size_t)plan->nodes, inner = (size_t)plan->inner_nodes, h = (size_t)cpu->spec.units;
-    bool more_nodes = nodes > cpu->node_capacity, more_inner = inner > cpu->inner_capacity;
-    if (more_nodes)
-        cpu->node_capacity = nodes + nodes / 16;
-    if (more_inner)
+    if (inner > cpu->inner_capacity) {
         cpu->inner_capacity = inner + inner / 16;
+        SG_TRY(renew(&cpu->z_sum, cpu->inner_capacity * 4 * h, cpu->operand_size));
+    }
+    if (nodes <= cpu->node_capacity)
+        return SG_OK;
+    cpu->node_capacity = nodes + nodes / 16;
     for (int l = 0; l < cpu->spec.layers; l++) {
         sg_cpu_states *s = &cpu->states[l];
-        if (more_nodes) {
-            SG_TRY(renew((void **)&s->gates, cpu->node_capacity * 4 * h, sizeof(float)));
-            SG_TRY(renew((void **)&s->c, cpu->node_capacity * h, sizeof(float)));
-            SG_TRY(renew(&s->h, cpu->node_capacity * h, cpu->operand_size));
-        }
-        if (more_inner)
-            SG_TRY(renew(&s->z_sum, cpu->inner_capacity * 4 * h, cpu->operand_size));
+        SG_TRY(renew((void **)&s->gates, cpu->node_capacity * 4 * h, sizeof(float)));
+        SG_TRY(renew((void **)&s->c, cpu->node_capacity * h, sizeof(float)));
+        SG_TRY(renew(&s->h, cpu->node_capacity * h, cpu->operand_size));
     }
-    if (!more_nodes)
-        return SG_OK;
     if (cpu->spec.layers > 1)
         SG_TRY(renew((void **)&cpu->input_gradient, cpu->node_capacity * h, sizeof(float)));
     if (cpu->spec.layers > 1 && cpu->bf16)
@@ -341,7 +337,7 @@ static void backward_level(sg_cpu *cpu, const sg_plan *plan, int layer, int t, c
     for (int q = 0; q < parents; q++) {
         /* Scratch of a thread: a row of dh [H], a row of sums [4H]. */
         float *scratch = thread_scratch(cpu), *c_sum = c_sums_before + (size_t)q * h;
-        void *row = sg_operand_row(cpu, cpu->states[layer].z_sum, first + q, 4 * (int64_t)h);
+        void *row = sg_operand_row(cpu, cpu->z_sum, first + q, 4 * (int64_t)h);
         float *z_sum = sg_operand_target(cpu, row, scratch + h);
         memset(z_sum, 0, 4 * h * sizeof *z_sum);
         memset(c_sum, 0, h * sizeof *c_sum);
@@ -427,11 +423,11 @@ static sg_status backward_layer(sg_cpu *cpu, const sg_plan *plan, int layer)
     for (int t = plan->steps - 1; t > 0; t--) {
         backward_level(cpu, plan, layer, t, cpu->c_sum[t & 1], cpu->c_sum[(t - 1) & 1]);
         SG_TRY(sg_cpu_multiply(cpu, SG_PHASE_BACKWARD, cpu->weights[layer].recurrent_t,
-                               sg_operand_row(cpu, s->z_sum, plan->level_inner[t - 1], 4 * h),
+                               sg_operand_row(cpu, cpu->z_sum, plan->level_inner[t - 1], 4 * h),
                                inner_count(plan, t - 1), 4 * h, h, cpu->product));
     }
     backward_first_level(cpu, plan, layer, cpu->c_sum[0]);
-    SG_TRY(outer(cpu, SG_PHASE_WEIGHTS, s->h, s->z_sum, plan->inner_nodes, h, 4 * h,
+    SG_TRY(outer(cpu, SG_PHASE_WEIGHTS, s->h, cpu->z_sum, plan->inner_nodes, h, 4 * h,
                  tensor_of(cpu, cpu->gradient, cpu->layout.recurrent[layer])));
     sum_tokens(cpu, plan, layer);
     return layer > 0 ? backward_input(cpu, plan, layer) : SG_OK;
