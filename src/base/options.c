@@ -266,32 +266,49 @@ sg_status sg_options_set(const sg_option *table, void *base, const char *section
 typedef struct {
     const sg_option *table;
     void *base;
-    const char *name;
+    const char *rest;      /* of the text */
+    int line, failed_line; /* from 1 */
     sg_status status;
 } ini_state;
 
 static int ini_line(void *user, const char *section, const char *key, const char *value)
 {
     ini_state *state = user;
-    if (state->status != SG_OK)
-        return 0;
     if (!section[0])
         state->status = sg_fail(SG_E_CONFIG, "key %s stands before any [section]", key);
     else
         state->status = sg_options_set(state->table, state->base, section, key, value, SG_E_CONFIG);
+    state->failed_line = state->line;
     return state->status == SG_OK;
+}
+
+/* fgets for a text in memory; counts lines, and ends the file at the first value that is refused. */
+static char *ini_next(char *buffer, int size, void *user)
+{
+    ini_state *state = user;
+    if (state->status != SG_OK || state->rest[0] == '\0')
+        return NULL;
+    size_t length = strcspn(state->rest, "\n");
+    length += state->rest[length] == '\n';
+    if (length > (size_t)size - 1)
+        length = (size_t)size - 1;
+    memcpy(buffer, state->rest, length);
+    buffer[length] = '\0';
+    state->rest += length;
+    state->line += buffer[length - 1] == '\n' || state->rest[0] == '\0';
+    return buffer;
 }
 
 sg_status sg_options_read_ini_text(const sg_option *table, void *base, const char *text, const char *name)
 {
-    ini_state state = {table, base, name, SG_OK};
-    int line = ini_parse_string(text, ini_line, &state);
-    if (state.status != SG_OK)
-        return sg_fail_prefix(state.status, "%s:%d", name, line);
+    ini_state state = {.table = table, .base = base, .rest = text};
+    int line = ini_parse_stream(ini_next, &state, ini_line, &state);
     if (line < 0)
         return sg_fail(SG_E_MEMORY, "%s: out of memory", name);
-    if (line > 0)
+    if (line > 0 && (state.status == SG_OK || line < state.failed_line))
         return sg_fail(SG_E_CONFIG, "%s:%d: not a [section] and not a key = value", name, line);
+    if (state.status != SG_OK)
+        return sg_fail_prefix(state.status, "%s:%d", name, state.failed_line);
     return SG_OK;
 }
 

@@ -85,7 +85,9 @@ static void test_wrong_values(void **state)
                  {"[model]\nlearning_rate = 1\n", "did you mean train.learning_rate?"},
                  {"[train]\nkeep_best = maybe\n", "true or false"},
                  {"epochs = 3\n", "before any [section]"},
-                 {"[train]\nthis is no line\n", "f:2: not a [section]"}};
+                 {"[train]\nthis is no line\n", "f:2: not a [section]"},
+                 {"no line\n[train]\nepochs = 0\n", "f:1: not a [section]"},
+                 {"; a comment\n\n[train]\n\nepochs = 0", "f:5: train.epochs"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         sg_config c;
         assert_ok(sg_config_defaults(&c));
