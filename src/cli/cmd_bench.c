@@ -4,9 +4,9 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "corpus/synth.h"
+#include "detect/report_json.h"
 #include "train/batches.h"
 #include "train/config.h"
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -359,17 +359,10 @@ static sg_status run_bench(const char *name, const bench_options *o, bench *b, m
             sg_engine_peak(b->engine, (m->rows + m->levels - 1) / m->levels, m->rows / m->steps, &m->peak));
     }
     cJSON *report = make_report(name, o, b, m);
-    if (!o->json) {
-        print_table(report, m);
-        cJSON_Delete(report);
-        return SG_OK;
-    }
-    char *text = cJSON_Print(report);
+    if (o->json)
+        return sg_json_print(report, stdout);
+    print_table(report, m);
     cJSON_Delete(report);
-    if (!text)
-        return sg_fail(SG_E_MEMORY, "report: out of memory");
-    puts(text);
-    free(text);
     return SG_OK;
 }
 

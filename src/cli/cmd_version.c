@@ -1,10 +1,10 @@
 /* cmd_version.c: `sipgpu version` and `sipgpu devices`. */
 #include "base/log.h"
 #include "cli/cli.h"
+#include "detect/report_json.h"
 #include "engine/cpu/gemm.h"
 #include "engine/engine.h"
 #include "train/run.h"
-#include <cjson/cJSON.h>
 #include <hdf5.h>
 #include <stdlib.h>
 
@@ -26,17 +26,6 @@ static sg_status parse(const char *name, const char *about, plain_options *optio
     sg_status status = sg_command_parse(name, plain_table, about, options, argc, argv, &words, 0, done);
     free(words.items);
     return status;
-}
-
-static sg_status print_object(cJSON *object)
-{
-    char *text = cJSON_Print(object);
-    cJSON_Delete(object);
-    if (!text)
-        return sg_fail(SG_E_MEMORY, "out of memory");
-    puts(text);
-    free(text);
-    return SG_OK;
 }
 
 sg_status sg_run_version(const char *name, int argc, char **argv)
@@ -63,7 +52,7 @@ sg_status sg_run_version(const char *name, int argc, char **argv)
     cJSON_AddStringToObject(object, "hdf5", hdf5);
     cJSON_AddStringToObject(object, "onednn", library);
     cJSON_AddStringToObject(object, "compiler", __VERSION__);
-    return print_object(object);
+    return sg_json_print(object, stdout);
 }
 
 /* Opens a tiny network on the device; *text says what it is, or why it cannot be used. */
@@ -105,7 +94,7 @@ sg_status sg_run_devices(const char *name, int argc, char **argv)
         cJSON_AddItemToArray(list, item);
     }
     if (options.json)
-        return print_object(list);
+        return sg_json_print(list, stdout);
     cJSON_Delete(list);
     return SG_OK;
 }

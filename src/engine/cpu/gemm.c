@@ -24,7 +24,7 @@ typedef dnnl_memory_desc_t desc_handle;
 enum {
     ROWS_CACHED = 4096,     /* products of up to this many rows keep their primitive */
     TYPICAL_ROWS = 192,     /* the row count that the packed layout is chosen for */
-    OUTER_REORDER_ROWS = 64 /* from here on, packing both operands of an outer product pays */
+    OUTER_REORDER_ROWS = 64 /* shorter outer products go without packing their operands */
 };
 
 struct sg_gemm {
