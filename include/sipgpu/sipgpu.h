@@ -46,7 +46,7 @@ typedef struct sipgpu_model sipgpu_model;
 /* How to compute; NULL fields and zeros mean the default. */
 typedef struct {
     const char *device;    /* "auto", "cpu", "cuda", "cuda:1", "cudnn" */
-    const char *precision; /* "auto", "fp32", "bf16" */
+    const char *precision; /* "auto", "fp32", "tf32" (GPUs), "bf16" */
     int threads;           /* all cores if 0 */
 } sipgpu_options;
 

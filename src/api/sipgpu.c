@@ -66,7 +66,8 @@ static sg_status list_classes(sipgpu_model *m)
 
 static sg_status parse_options(const sipgpu_options *given, sg_engine_options *options)
 {
-    static const char *const precisions[] = {"auto", "fp32", "bf16"};
+    static const char *const precisions[] = {"auto", "fp32", "tf32", "bf16"};
+    const int count = sizeof precisions / sizeof *precisions;
     *options = (sg_engine_options){0};
     if (!given)
         return SG_OK;
@@ -74,7 +75,7 @@ static sg_status parse_options(const sipgpu_options *given, sg_engine_options *o
         return sg_fail(SG_E_USAGE, "threads = %d: must be from 0 to 1024", given->threads);
     options->threads = given->threads;
     int precision = given->precision ? -1 : 0;
-    for (int i = 0; i < 3 && precision < 0; i++)
+    for (int i = 0; i < count && precision < 0; i++)
         if (strcmp(given->precision, precisions[i]) == 0)
             precision = i;
     if (precision < 0)

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,13 +16,25 @@
 /* Strings of a fixed width are read and written in blocks of about this size. */
 enum { TEXT_WIDTH_MAX = 65536, TEXT_BLOCK_BYTES = 1 << 22 };
 
+/* ---- the lock ---- */
+
+/* An sg_h5 whose id is valid holds it once. */
+static pthread_mutex_t library = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+void sg_h5_lock(void)
+{
+    pthread_mutex_lock(&library);
+}
+
+void sg_h5_unlock(void)
+{
+    pthread_mutex_unlock(&library);
+}
+
 /* ---- opening and closing ---- */
 
-sg_status sg_h5_open(sg_h5 *file, const char *path)
+static sg_status open_locked(sg_h5 *file, const char *path)
 {
-    file->id = H5I_INVALID_HID;
-    SG_TRY(sg_file_check_readable(path));
-    snprintf(file->path, sizeof file->path, "%s", path);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if (H5Fis_hdf5(path) <= 0)
         return sg_fail(SG_E_FORMAT, "%s: not an HDF5 file", path);
@@ -34,11 +47,25 @@ sg_status sg_h5_open(sg_h5 *file, const char *path)
     return SG_OK;
 }
 
+sg_status sg_h5_open(sg_h5 *file, const char *path)
+{
+    file->id = H5I_INVALID_HID;
+    SG_TRY(sg_file_check_readable(path));
+    snprintf(file->path, sizeof file->path, "%s", path);
+    sg_h5_lock();
+    sg_status status = open_locked(file, path);
+    if (status != SG_OK)
+        sg_h5_unlock();
+    return status;
+}
+
 void sg_h5_close(sg_h5 *file)
 {
-    if (file->id >= 0)
-        H5Fclose(file->id);
+    if (file->id < 0)
+        return;
+    H5Fclose(file->id);
     file->id = H5I_INVALID_HID;
+    sg_h5_unlock();
 }
 
 /* ---- finding things by hard links ---- */
@@ -350,16 +377,18 @@ void sg_h5_free_texts(char **texts, int64_t count)
 
 sg_status sg_h5_create(sg_h5 *file, const char *path)
 {
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     snprintf(file->path, sizeof file->path, "%s", path);
+    sg_h5_lock();
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_core(access, IMAGE_INCREMENT, 0);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     file->id = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
-    if (file->id < 0)
-        return sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", path);
-    return SG_OK;
+    if (file->id >= 0)
+        return SG_OK;
+    sg_h5_unlock();
+    return sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", path);
 }
 
 static sg_status write_image(const char *path, const char *image, size_t bytes)

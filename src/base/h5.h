@@ -4,6 +4,12 @@
  * type before any byte is read.  Writing builds the file in memory and puts it in place by sg_atomic_file, so
  * that a full disk or a crash leaves the old file.  HDF5's own error printing is switched off; every failure
  * is one sentence that starts with the file's path.
+ *
+ * Threads: libhdf5 may have been built without thread safety, and even its type names (H5T_NATIVE_INT32) are
+ * calls.  So one lock of the process is around all use of it: an open file holds it, from sg_h5_open or
+ * sg_h5_create until sg_h5_close or sg_h5_commit.  The lock counts, so that one thread can have several files
+ * open; others wait until all of them are closed.  Keep files open no longer than reading and writing takes,
+ * wait for no other thread meanwhile, and close a file in the thread that opened it.
  */
 #ifndef SG_BASE_H5_H
 #define SG_BASE_H5_H
@@ -18,6 +24,10 @@ typedef struct {
     hid_t id;
     char path[1024];
 } sg_h5;
+
+/* For calls of libhdf5 while no file is open, such as H5get_libversion. */
+void sg_h5_lock(void);
+void sg_h5_unlock(void);
 
 /* ---- reading ---- */
 
@@ -67,7 +77,8 @@ void sg_h5_free_texts(char **texts, int64_t count);
 /* Starts a file in memory; `path` is for messages and sg_h5_commit. */
 sg_status sg_h5_create(sg_h5 *file, const char *path);
 
-/* Puts the file in place under its path, and closes it, also on failure. */
+/* Puts the file in place under its path, and closes it, also on failure.  The disk is waited for after the
+ * lock is given back. */
 sg_status sg_h5_commit(sg_h5 *file);
 
 sg_status sg_h5_set_int(sg_h5 *file, const char *object, const char *name, int64_t value);

@@ -1,47 +1,71 @@
 #include "base/log.h"
 
+#include "base/status.h"
 #include <stdarg.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PLAIN_INTERVAL_S 15.0
+#define LONG_AGO         -1e9
 
-/* The terminal is one per process, and so is what was last drawn on it. */
-static struct {
-    sg_log_level level;
+static sg_log_level process_level = SG_LOG_NORMAL;
+
+/* What this thread writes to and last wrote there.  Threads without a sink share the terminal; only one of
+ * them draws a progress line. */
+static _Thread_local struct {
+    FILE *sink; /* NULL: standard error */
+    sg_log_level sink_level;
     bool line_open;
     double last_plain;
-} terminal = {SG_LOG_NORMAL, false, -1e9};
+} here = {.last_plain = LONG_AGO};
 
 void sg_log_set_level(sg_log_level level)
 {
-    terminal.level = level;
+    *(here.sink ? &here.sink_level : &process_level) = level;
 }
 
 sg_log_level sg_log_get_level(void)
 {
-    return terminal.level;
+    return here.sink ? here.sink_level : process_level;
+}
+
+void sg_log_set_sink(FILE *sink)
+{
+    sg_progress_end();
+    here.sink = sink;
+    here.sink_level = SG_LOG_NORMAL;
+    here.last_plain = LONG_AGO;
+}
+
+FILE *sg_results(void)
+{
+    return here.sink ? here.sink : stdout;
+}
+
+static FILE *stream(void)
+{
+    return here.sink ? here.sink : stderr;
 }
 
 static void clear_line(void)
 {
-    if (terminal.line_open)
+    if (here.line_open)
         fputs("\r\033[K", stderr);
-    terminal.line_open = false;
+    here.line_open = false;
 }
 
 static void print_line(const char *prefix, const char *format, va_list args)
 {
     clear_line();
-    fputs(prefix, stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    fputs(prefix, stream());
+    vfprintf(stream(), format, args);
+    fputc('\n', stream());
+    fflush(stream());
 }
 
 void sg_note(const char *format, ...)
 {
-    if (terminal.level < SG_LOG_NORMAL)
+    if (sg_log_get_level() < SG_LOG_NORMAL)
         return;
     va_list args;
     va_start(args, format);
@@ -59,7 +83,7 @@ void sg_warn(const char *format, ...)
 
 void sg_detail(const char *format, ...)
 {
-    if (terminal.level < SG_LOG_VERBOSE)
+    if (sg_log_get_level() < SG_LOG_VERBOSE)
         return;
     va_list args;
     va_start(args, format);
@@ -67,32 +91,41 @@ void sg_detail(const char *format, ...)
     va_end(args);
 }
 
+void sg_log_error(void)
+{
+    sg_progress_end();
+    fprintf(stream(), "sipgpu: %s\n", sg_error_text());
+    if (sg_log_get_level() >= SG_LOG_VERBOSE)
+        fprintf(stream(), "sipgpu: (from %s)\n", sg_error_origin());
+    fflush(stream());
+}
+
 void sg_progress(bool milestone, const char *format, ...)
 {
-    if (terminal.level < SG_LOG_NORMAL)
+    if (sg_log_get_level() < SG_LOG_NORMAL)
         return;
-    bool tty = isatty(STDERR_FILENO);
+    bool tty = !here.sink && isatty(STDERR_FILENO);
     double now = sg_seconds();
-    if (!tty && !milestone && now - terminal.last_plain < PLAIN_INTERVAL_S)
+    if (!tty && !milestone && now - here.last_plain < PLAIN_INTERVAL_S)
         return;
     va_list args;
     va_start(args, format);
     if (tty)
         fputs("\r\033[K", stderr);
-    vfprintf(stderr, format, args);
+    vfprintf(stream(), format, args);
     va_end(args);
     if (!tty)
-        fputc('\n', stderr);
-    terminal.line_open = tty;
-    terminal.last_plain = now;
-    fflush(stderr);
+        fputc('\n', stream());
+    here.line_open = tty;
+    here.last_plain = now;
+    fflush(stream());
 }
 
 void sg_progress_end(void)
 {
-    if (terminal.line_open)
+    if (here.line_open)
         fputc('\n', stderr);
-    terminal.line_open = false;
+    here.line_open = false;
 }
 
 double sg_seconds(void)

@@ -1,5 +1,6 @@
 #include "cli/children.h"
 
+#include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,10 +21,16 @@ sg_status sg_own_program(char path[SG_PATH_MAX])
     return SG_OK;
 }
 
-/* Between fork and exec: only calls that are safe there. */
-static void become_child(char *const *argv, int log, pid_t parent)
+/* ---- processes ---- */
+
+/* Between fork and exec: only calls that are safe there.  A signal passed on by now must end the child, not
+ * be taken by the handler that it has from this process; `mask` lets it through. */
+static void become_child(char *const *argv, int log, pid_t parent, const sigset_t *mask)
 {
     setpgid(0, 0);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it died before prctl took hold */
         _exit(1);
@@ -38,32 +45,100 @@ static void become_child(char *const *argv, int log, pid_t parent)
     _exit(1);
 }
 
-static sg_status start(sg_child *child)
+static sg_status start_process(sg_child *child, const char *log_path)
 {
-    char path[SG_PATH_MAX];
-    SG_TRY(sg_path_join(path, child->folder, "log.txt"));
-    int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (log < 0)
-        return sg_fail(SG_E_IO, "cannot write %s: %s", path, strerror(errno));
+        return sg_fail(SG_E_IO, "cannot write %s: %s", log_path, strerror(errno));
+    sigset_t held, before;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &held, &before);
     const pid_t parent = getpid();
     const pid_t pid = fork();
     if (pid == 0)
-        become_child(child->argv, log, parent);
+        become_child(child->argv, log, parent, &before);
     const int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(log);
     if (pid < 0)
         return sg_fail(SG_E_IO, "cannot start another process: %s", strerror(saved));
     setpgid(pid, pid); /* here too: the child may not have come that far when a signal is passed on */
     child->pid = pid;
+    return SG_OK;
+}
+
+static bool process_has_ended(const sg_child *child, bool *success)
+{
+    int how = 0;
+    const pid_t ended = waitpid(child->pid, &how, WNOHANG);
+    if (ended == 0 || (ended < 0 && errno == EINTR))
+        return false;
+    *success = ended > 0 && WIFEXITED(how) && WEXITSTATUS(how) == 0;
+    return true;
+}
+
+/* ---- threads ---- */
+
+/* Returns the child if it succeeded. */
+static void *thread_main(void *argument)
+{
+    sg_child *child = argument;
+    int words = 0;
+    while (child->argv[words])
+        words++;
+    sg_log_set_sink(child->log);
+    const bool success = child->run(words, child->argv) == 0;
+    sg_log_set_sink(NULL);
+    return success ? child : NULL;
+}
+
+static sg_status start_thread(sg_child *child, const char *log_path)
+{
+    child->log = fopen(log_path, "ae");
+    if (!child->log)
+        return sg_fail(SG_E_IO, "cannot write %s: %s", log_path, strerror(errno));
+    const int error = pthread_create(&child->thread, NULL, thread_main, child);
+    if (error == 0)
+        return SG_OK;
+    fclose(child->log);
+    return sg_fail(SG_E_IO, "cannot start another thread: %s", strerror(error));
+}
+
+static bool thread_has_ended(sg_child *child, bool *success)
+{
+    void *result = NULL;
+    if (pthread_tryjoin_np(child->thread, &result) == EBUSY)
+        return false;
+    const bool written = !ferror(child->log);
+    *success = fclose(child->log) == 0 && written && result;
+    return true;
+}
+
+/* ---- either ---- */
+
+static sg_status start(sg_child *child)
+{
+    char path[SG_PATH_MAX];
+    SG_TRY(sg_path_join(path, child->folder, "log.txt"));
+    SG_TRY(child->run ? start_thread(child, path) : start_process(child, path));
     child->state = SG_CHILD_RUNNING;
     return SG_OK;
 }
 
-static void pass_on(const sg_child *children, int count, int number)
+/* Asks the running children to stop, with the signal that came or SIGTERM. */
+static void stop_all(const sg_child *children, int count, volatile sig_atomic_t *stop)
 {
-    for (int i = 0; i < count; i++)
-        if (children[i].state == SG_CHILD_RUNNING)
+    const int number = *stop ? *stop : SIGTERM;
+    for (int i = 0; i < count; i++) {
+        if (children[i].state != SG_CHILD_RUNNING)
+            continue;
+        if (children[i].run)
+            *stop = number;
+        else
             kill(children[i].pid, number);
+    }
 }
 
 /* Notes the children that have ended; returns how many still run. */
@@ -72,15 +147,14 @@ static int collect(sg_child *children, int count, bool *any_ended)
     int running = 0;
     for (int i = 0; i < count; i++) {
         sg_child *c = &children[i];
-        int how = 0;
+        bool success = false;
         if (c->state != SG_CHILD_RUNNING)
             continue;
-        const pid_t ended = waitpid(c->pid, &how, WNOHANG);
-        if (ended == 0 || (ended < 0 && errno == EINTR)) {
+        if (!(c->run ? thread_has_ended(c, &success) : process_has_ended(c, &success))) {
             running++;
             continue;
         }
-        c->state = ended > 0 && WIFEXITED(how) && WEXITSTATUS(how) == 0 ? SG_CHILD_DONE : SG_CHILD_FAILED;
+        c->state = success ? SG_CHILD_DONE : SG_CHILD_FAILED;
         *any_ended = true;
     }
     return running;
@@ -94,7 +168,7 @@ static sg_child *next_waiting(sg_child *children, int count)
     return NULL;
 }
 
-sg_status sg_children_run(sg_child *children, int count, int jobs, const volatile sig_atomic_t *stop,
+sg_status sg_children_run(sg_child *children, int count, int jobs, volatile sig_atomic_t *stop,
                           sg_children_progress progress, void *context)
 {
     sg_status status = SG_OK;
@@ -112,7 +186,7 @@ sg_status sg_children_run(sg_child *children, int count, int jobs, const volatil
         if (running == 0)
             break;
         if ((*stop || status != SG_OK) && !told) {
-            pass_on(children, count, *stop ? *stop : SIGTERM);
+            stop_all(children, count, stop);
             told = true;
         }
         nanosleep(&(struct timespec){0, POLL_NANOSECONDS}, NULL);

@@ -1,33 +1,43 @@
-/* children.h: starts programs, several at once, and sees them through.
+/* children.h: runs commands, several at once, and sees them through.
  *
- * Each child runs in a process group of its own, so that Ctrl-C reaches it once, through this process; it
- * reads nothing, and its output goes to log.txt in its folder.  Should this process die, the children are
- * told to stop.
+ * A child is a process or a thread.  A process is in a group of its own, so that Ctrl-C reaches it once,
+ * through this process; it reads nothing, and is told to stop should this process die.  A thread calls a
+ * function of this program and looks at this process's own stop flag.  The output of either goes to log.txt
+ * in its folder.
  */
 #ifndef SG_CLI_CHILDREN_H
 #define SG_CLI_CHILDREN_H
 
 #include "base/files.h"
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 typedef enum { SG_CHILD_WAITING, SG_CHILD_RUNNING, SG_CHILD_DONE, SG_CHILD_FAILED } sg_child_state;
 
+/* What a thread calls: does what main() does with these words, and returns the exit code.  base/log.h and
+ * sg_results() write to the child's log.txt meanwhile; its last error is its own. */
+typedef int (*sg_child_main)(int argc, char **argv);
+
 typedef struct {
     const char *folder; /* exists; holds log.txt, which is appended to */
-    char *const *argv;  /* ends with NULL; argv[0] is the program's path */
+    char **argv;        /* ends with NULL; argv[0] is the program's path */
+    sg_child_main run;  /* NULL: a process that runs argv; else a thread that calls this with argv */
     sg_child_state state;
-    pid_t pid;
+    pid_t pid;        /* of a process that runs */
+    pthread_t thread; /* of a thread that runs */
+    FILE *log;        /* of a thread that runs */
 } sg_child;
 
 /* Called a few times a second while children run, and after each end of one. */
 typedef void (*sg_children_progress)(const sg_child *children, int count, void *context);
 
 /* Runs those whose state is SG_CHILD_WAITING, in order, at most `jobs` at a time, until all are done or
- * failed. When *stop becomes non-zero, starts no more, passes the signal on, waits for the rest and returns
- * SG_E_INTERRUPTED. A child that fails is no error here: its state says so.  SG_E_IO: a child cannot be
- * started; the others are stopped. */
-sg_status sg_children_run(sg_child *children, int count, int jobs, const volatile sig_atomic_t *stop,
+ * failed. When *stop becomes non-zero, starts no more, passes the signal on to processes (threads see *stop
+ * themselves), waits for the rest and returns SG_E_INTERRUPTED.  A child that fails is no error here: its
+ * state says so.  SG_E_IO: a child cannot be started; the others are stopped, threads by setting *stop. */
+sg_status sg_children_run(sg_child *children, int count, int jobs, volatile sig_atomic_t *stop,
                           sg_children_progress progress, void *context);
 
 /* The last line of the child's log that is not empty, into text; "" if there is none. */

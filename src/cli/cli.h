@@ -48,5 +48,7 @@ sg_status sg_run_experiment(const char *name, int argc, char **argv);
 sg_status sg_run_gradients(const char *name, int argc, char **argv);
 sg_status sg_run_bench_train(const char *name, int argc, char **argv);
 sg_status sg_run_bench_infer(const char *name, int argc, char **argv);
+sg_status sg_run_bench_compare(const char *name, int argc, char **argv);
+sg_status sg_run_bench_device(const char *name, int argc, char **argv);
 
 #endif

@@ -1,5 +1,8 @@
-/* cmd_experiment.c: `sipgpu experiment`: models x seeds, each run a process of its own, ending in Tables V
- * and VI.
+/* cmd_experiment.c: `sipgpu experiment`: models x seeds, ending in Tables V and VI.
+ *
+ * On the CPU each run is a process of its own.  Processes do not share a GPU well: each takes memory for a
+ * context, and their kernels take turns.  There the runs are threads, each with an engine, and so a stream,
+ * of its own.  A run gives the same bits either way.
  *
  * The state of an experiment is its folder: the same command goes on where the last one stopped.
  */
@@ -20,9 +23,13 @@ typedef struct {
     char seeds[SG_TEXT_MAX], seed[SG_TEXT_MAX], jobs[SG_TEXT_MAX];
     char device[SG_TEXT_MAX], precision[SG_TEXT_MAX];
     int64_t threads;
+    int run_as; /* run_kind */
     sg_text_list set;
     bool force, json;
 } experiment_options;
+
+typedef enum { RUN_AS_AUTO, RUN_AS_THREADS, RUN_AS_PROCESSES } run_kind;
+#define RUN_AS_CHOICES "auto|threads|processes"
 
 /* clang-format off */
 #define TEXT(key, letter, argument, help) \
@@ -42,9 +49,11 @@ static const sg_option experiment_table[] = {
     TEXT(seed, 0, "S", "seed of the first run; the others follow it"),
     TEXT(jobs, 'j', "J", "runs at the same time"),
     TEXT(device, 0, "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]"),
-    TEXT(precision, 0, "auto|fp32|bf16", "what products are computed in"),
+    TEXT(precision, 0, SG_PRECISION_CHOICES, "what products are computed in"),
     {NULL, "threads", SG_OPT_INT, offsetof(experiment_options, threads), NULL, 1, 1024, NULL, "N",
      "threads of each run; if left out, all cores shared among the runs", 0},
+    {NULL, "run_as", SG_OPT_ENUM, offsetof(experiment_options, run_as), "auto", 0, 0, RUN_AS_CHOICES, NULL,
+     "what each run is; auto: threads of this process on a GPU, processes on the CPU", 0},
     FLAG(force, "train anew the runs in the folder that have other settings"),
     FLAG(json, "print one JSON object at the end instead of tables"),
     SG_COMMON_OPTIONS(experiment_options),
@@ -117,13 +126,14 @@ enum { TRAIN_WORDS = 10 };
 
 typedef struct {
     const sg_experiment *experiment;
+    run_kind kind;   /* not RUN_AS_AUTO */
     sg_child *child; /* one for each run */
-    const char **words;
+    char **words;
     char (*seed)[24];
     bool *reported;
     int64_t *before; /* epochs of each run when this command began */
     double start;
-    const volatile sig_atomic_t *stop;
+    volatile sig_atomic_t *stop;
 } training_state;
 
 /* The last epoch in the run's history, at most `most`; 0 if there is none. */
@@ -220,6 +230,15 @@ static void free_training(training_state *t)
     free(t->reported);
 }
 
+/* A run that is a thread: what main() does for `sipgpu train ...`. */
+static int train_in_thread(int argc, char **argv)
+{
+    sg_status status = sg_run_train("train", argc - 2, argv + 2);
+    if (status != SG_OK)
+        sg_log_error();
+    return sg_exit_code(status);
+}
+
 /* `train --config DIR/model1.0.ini --seed S --out DIR/runs/... --resume` for each run that is not complete.
  */
 static sg_status prepare_children(training_state *t, const char *program)
@@ -234,7 +253,8 @@ static sg_status prepare_children(training_state *t, const char *program)
         memcpy(t->words + (size_t)i * TRAIN_WORDS, words, sizeof words);
         SG_TRY(sg_folder_make(run->folder));
         t->child[i] = (sg_child){.folder = run->folder,
-                                 .argv = (char *const *)(t->words + (size_t)i * TRAIN_WORDS),
+                                 .argv = t->words + (size_t)i * TRAIN_WORDS,
+                                 .run = t->kind == RUN_AS_THREADS ? train_in_thread : NULL,
                                  .state = run->complete ? SG_CHILD_DONE : SG_CHILD_WAITING};
         t->before[i] = run->complete ? e->config->epochs
                        : run->anew   ? 0
@@ -275,18 +295,51 @@ static sg_status run_children(training_state *t, sg_experiment *e, int at_once)
     return status;
 }
 
-/* Trains what is missing. */
-static sg_status train_runs(sg_experiment *e)
+static bool runs_on_cpu(const sg_engine *engine)
 {
+    return strcmp(sg_engine_device_name(engine), "cpu") == 0;
+}
+
+/* "cpu", or "cuda:0 (what it is)": the description begins with the name of the engine. */
+static void name_device(const sg_engine *engine, char text[512])
+{
+    const char *details = strstr(sg_engine_description(engine), ", ");
+    if (runs_on_cpu(engine) || !details)
+        snprintf(text, 512, "%s", sg_engine_device_name(engine));
+    else
+        snprintf(text, 512, "%s (%s)", sg_engine_device_name(engine), details + 2);
+}
+
+/* Opens a tiny network on the device, to see what the runs had best be, and to find what would keep all of
+ * them from starting. */
+static sg_status choose_kind(const sg_config *config, run_kind wanted, run_kind *kind, char device[512])
+{
+    const sg_spec tiny = {.message_types = 1, .max_length = 1, .units = 1, .classes = 3, .layers = 1};
+    sg_engine_options options;
+    sg_engine *engine;
+    SG_TRY(sg_config_engine(config, &options));
+    SG_TRY(sg_engine_open(&engine, &tiny, &options));
+    *kind = wanted != RUN_AS_AUTO ? wanted : runs_on_cpu(engine) ? RUN_AS_PROCESSES : RUN_AS_THREADS;
+    name_device(engine, device);
+    sg_engine_close(engine);
+    return SG_OK;
+}
+
+/* Trains what is missing. */
+static sg_status train_runs(sg_experiment *e, run_kind wanted)
+{
+    char device[512];
     int missing = 0;
     for (int i = 0; i < e->count; i++)
         missing += !e->run[i].complete;
     if (missing == 0)
         return SG_OK;
-    const int at_once = e->config->jobs < missing ? (int)e->config->jobs : missing;
-    sg_note("%d of %d runs to train, %d at a time, in %s", missing, e->count, at_once, e->folder);
-    SG_TRY(write_model_settings(e, at_once));
     training_state t = {.experiment = e};
+    SG_TRY(choose_kind(e->config, wanted, &t.kind, device));
+    const int at_once = e->config->jobs < missing ? (int)e->config->jobs : missing;
+    sg_note("%d of %d runs to train, %d at a time, as %s on %s, in %s", missing, e->count, at_once,
+            t.kind == RUN_AS_THREADS ? "threads" : "processes", device, e->folder);
+    SG_TRY(write_model_settings(e, at_once));
     sg_status status = run_children(&t, e, at_once);
     free_training(&t);
     return status;
@@ -379,7 +432,7 @@ static sg_status run_experiment(const experiment_options *o, int argc, char **ar
     if (status == SG_OK)
         status = check_folder(folder, o->force);
     if (status == SG_OK)
-        status = train_runs(&experiment);
+        status = train_runs(&experiment, (run_kind)o->run_as);
     if (status == SG_OK)
         status = conclude(&experiment, &corpus, o->json, start, argc, argv);
     sg_experiment_free(&experiment);

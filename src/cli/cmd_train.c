@@ -1,7 +1,9 @@
 /* cmd_train.c: `sipgpu train`: one network on one corpus, into a folder of its own. */
 #include "base/files.h"
+#include "base/h5.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/session.h"
 #include "cli/signals.h"
 #include "detect/detection.h"
 #include "detect/evaluate.h"
@@ -38,7 +40,7 @@ static const sg_option train_table[] = {
     TEXT(out, 'o', "DIR", "folder of the run [runs/<config>_seed<seed>]"),
     TEXT(seed, 0, "S", "stands for --set train.seed=S"),
     TEXT(device, 0, "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]"),
-    TEXT(precision, 0, "auto|fp32|bf16", "what products are computed in"),
+    TEXT(precision, 0, SG_PRECISION_CHOICES, "what products are computed in"),
     {NULL, "threads", SG_OPT_INT, offsetof(train_options, threads), NULL, 1, 1024, NULL, "N",
      "threads to compute with; all cores if left out", 0},
     FLAG(resume, "go on from the folder's checkpoint; start if there is none; done if it is complete"),
@@ -155,21 +157,12 @@ static sg_status infer_classes(const sg_config *config, const sg_corpus *corpus,
                                sg_outputs *outputs)
 {
     sg_engine_options options;
-    sg_sequences set = {0};
-    sg_engine *engine = NULL;
+    sg_engine *engine;
+    double seconds;
     SG_TRY(sg_config_engine(config, &options));
-    sg_status status =
-        sg_sequences_make(&set, &model->spec, corpus->class_sequence, corpus->class_length, corpus->classes);
-    if (status == SG_OK)
-        status = sg_outputs_alloc(outputs, corpus->classes, model->spec.classes, false);
-    if (status == SG_OK)
-        status = sg_engine_open(&engine, &model->spec, &options);
-    if (status == SG_OK)
-        status = sg_engine_load(engine, &model->params);
-    if (status == SG_OK)
-        status = sg_engine_infer_all(engine, &set, outputs);
+    SG_TRY(sg_engine_open(&engine, &model->spec, &options));
+    sg_status status = sg_infer_classes(engine, model, corpus, outputs, &seconds);
     sg_engine_close(engine);
-    sg_sequences_free(&set);
     return status;
 }
 
@@ -214,9 +207,20 @@ static sg_status print_results(const train_options *o, const sg_trained *trained
         cJSON_AddNumberToObject(object, "updates", (double)trained->model.update);
         cJSON_AddNumberToObject(object, "seconds", trained->seconds);
         cJSON_AddItemToObject(object, "splits", sg_json_evaluation(evaluation, 7u));
-        return sg_json_print(object, stdout);
+        return sg_json_print(object, sg_results());
     }
-    return sg_report_evaluation(evaluation, 7u, SG_STYLE_TEXT, stdout);
+    return sg_report_evaluation(evaluation, 7u, SG_STYLE_TEXT, sg_results());
+}
+
+static sg_status write_provenance(const sg_trained *trained, const sg_config *config, const sg_corpus *corpus,
+                                  const char *path, int argc, char **argv)
+{
+    const sg_provenance provenance = {
+        "train", argc, argv, trained->engine, config->corpus, corpus->digest, trained->seconds};
+    sg_h5_lock(); /* it asks libhdf5 for its version */
+    sg_status status = sg_provenance_write(&provenance, path);
+    sg_h5_unlock();
+    return status;
 }
 
 static sg_status finish(const train_options *o, const sg_config *config, const sg_corpus *corpus,
@@ -229,10 +233,8 @@ static sg_status finish(const train_options *o, const sg_config *config, const s
         status = sg_class_counts_make(&counts, corpus);
     if (status == SG_OK)
         status = fit_detectors(&trained->model, &counts, &outputs);
-    sg_provenance provenance = {"train",         argc, argv, trained->engine, config->corpus, corpus->digest,
-                                trained->seconds};
     if (status == SG_OK)
-        status = sg_provenance_write(&provenance, paths->provenance);
+        status = write_provenance(trained, config, corpus, paths->provenance, argc, argv);
     if (status == SG_OK)
         status = sg_model_write(&trained->model, NULL, paths->model);
     if (status == SG_OK)
@@ -257,6 +259,7 @@ static sg_status train_on(const train_options *o, const sg_config *config, const
             sg_duration_text(trained.seconds, duration), trained.engine);
     sg_status status = finish(o, config, corpus, &paths, &trained, argc, argv);
     sg_model_free(&trained.model);
+    fflush(sg_results()); /* both may go to one file: results before what comes next */
     if (status == SG_OK)
         sg_note("next: sipgpu detect --model %s --corpus %s", paths.model, config->corpus);
     return status;
@@ -269,7 +272,7 @@ static sg_status run_train(const train_options *o, int argc, char **argv)
     bool complete;
     SG_TRY(read_settings(o, &config));
     if (o->dump_config) {
-        sg_options_write_ini(sg_config_table, &config, stdout, true);
+        sg_options_write_ini(sg_config_table, &config, sg_results(), true);
         return SG_OK;
     }
     choose_folder(o, &config, folder);

@@ -1,5 +1,4 @@
 /* cmd_version.c: `sipgpu version` and `sipgpu devices`. */
-#include "base/log.h"
 #include "cli/cli.h"
 #include "detect/report_json.h"
 #include "engine/cpu/gemm.h"
@@ -55,46 +54,36 @@ sg_status sg_run_version(const char *name, int argc, char **argv)
     return sg_json_print(object, stdout);
 }
 
-/* Opens a tiny network on the device; *text says what it is, or why it cannot be used. */
-static bool try_device(sg_device device, char *text, size_t size)
+static sg_status show_device(const char *name, bool usable, const char *text, void *context)
 {
-    sg_spec spec = {.message_types = 1, .max_length = 1, .units = 1, .classes = 3, .layers = 1};
-    sg_engine_options options = {.device = device};
-    sg_engine *engine;
-    if (sg_engine_open(&engine, &spec, &options) != SG_OK) {
-        snprintf(text, size, "%s", sg_error_text());
-        return false;
+    cJSON *list = context;
+    if (!list) {
+        printf("%-8s %-10s %s\n", name, usable ? "usable" : "not usable", text);
+        return SG_OK;
     }
-    snprintf(text, size, "%s", sg_engine_description(engine));
-    sg_engine_close(engine);
-    return true;
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "device", name);
+    cJSON_AddBoolToObject(item, "usable", usable);
+    cJSON_AddStringToObject(item, "description", text);
+    cJSON_AddItemToArray(list, item);
+    return SG_OK;
 }
 
 sg_status sg_run_devices(const char *name, int argc, char **argv)
 {
-    static const struct {
-        sg_device device;
-        const char *name;
-    } all[] = {{SG_DEVICE_CPU, "cpu"}, {SG_DEVICE_CUDA, "cuda"}, {SG_DEVICE_CUDNN, "cudnn"}};
     plain_options options = {0};
     bool done;
-    SG_TRY(parse(name, "Lists the engines and, for what cannot be used, why.", &options, argc, argv, &done));
+    SG_TRY(parse(
+        name,
+        "Lists the engines and the devices they can use; for what cannot be used, why.  `--device auto`\n"
+        "takes the first CUDA device, or else the CPU.",
+        &options, argc, argv, &done));
     if (done)
         return SG_OK;
-    cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        char text[256];
-        bool usable = try_device(all[i].device, text, sizeof text);
-        if (!options.json)
-            printf("%-6s %s  %s\n", all[i].name, usable ? "usable" : "no    ", text);
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "device", all[i].name);
-        cJSON_AddBoolToObject(item, "usable", usable);
-        cJSON_AddStringToObject(item, "description", text);
-        cJSON_AddItemToArray(list, item);
-    }
-    if (options.json)
+    cJSON *list = options.json ? cJSON_CreateArray() : NULL;
+    sg_status status = sg_devices_visit(show_device, list);
+    if (status == SG_OK && list)
         return sg_json_print(list, stdout);
     cJSON_Delete(list);
-    return SG_OK;
+    return status;
 }

@@ -18,6 +18,8 @@ const sg_command sg_commands[] = {
     {"gradients", "loss and gradients of one batch, for other frameworks", "", sg_run_gradients},
     {"bench train", "time training steps", "", sg_run_bench_train},
     {"bench infer", "time inference", "", sg_run_bench_infer},
+    {"bench compare", "the same training steps on two engines, side by side", "", sg_run_bench_compare},
+    {"bench device", "what a device can do at the most", "", sg_run_bench_device},
     {"devices", "what this machine can compute on", "", sg_run_devices},
     {"version", "versions of the program and its libraries", "", sg_run_version},
     {NULL, NULL, NULL, NULL},
@@ -122,11 +124,7 @@ int main(int argc, char **argv)
     sg_status status = run(argc, argv);
     if (status == SG_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = sg_fail(SG_E_IO, "cannot write the results to standard output");
-    if (status != SG_OK) {
-        sg_progress_end();
-        fprintf(stderr, "sipgpu: %s\n", sg_error_text());
-        if (sg_log_get_level() >= SG_LOG_VERBOSE)
-            fprintf(stderr, "sipgpu: (from %s)\n", sg_error_origin());
-    }
+    if (status != SG_OK)
+        sg_log_error();
     return sg_exit_code(status);
 }

@@ -27,33 +27,34 @@ static sg_status match_classes(sg_session *s)
 }
 
 /* The corpus' sequences with as many zeros after them as the model wants. */
-static sg_status pad_sequences(const sg_session *s, uint16_t **padded)
+static sg_status pad_sequences(const sg_model *model, const sg_corpus *corpus, uint16_t **padded)
 {
-    const size_t from = (size_t)s->corpus.max_length, to = (size_t)s->model.spec.max_length;
-    for (int j = 0; j < s->corpus.classes; j++)
-        if (s->corpus.class_length[j] > to)
+    const size_t from = (size_t)corpus->max_length, to = (size_t)model->spec.max_length;
+    for (int j = 0; j < corpus->classes; j++)
+        if (corpus->class_length[j] > to)
             return sg_fail(SG_E_CONFIG, "class %d of the corpus has %d messages; the model takes at most %zu",
-                           j, s->corpus.class_length[j], to);
-    SG_TRY(sg_alloc(padded, (size_t)s->corpus.classes * to, "padded sequences"));
-    for (size_t j = 0; j < (size_t)s->corpus.classes; j++)
-        memcpy(*padded + j * to, s->corpus.class_sequence + j * from,
-               s->corpus.class_length[j] * sizeof **padded);
+                           j, corpus->class_length[j], to);
+    SG_TRY(sg_alloc(padded, (size_t)corpus->classes * to, "padded sequences"));
+    for (size_t j = 0; j < (size_t)corpus->classes; j++)
+        memcpy(*padded + j * to, corpus->class_sequence + j * from,
+               corpus->class_length[j] * sizeof **padded);
     return SG_OK;
 }
 
-static sg_status infer(sg_session *s, sg_engine *engine)
+sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_corpus *corpus,
+                           sg_outputs *outputs, double *seconds)
 {
     uint16_t *padded = NULL;
     sg_sequences set = {0};
     sg_status status;
-    SG_TRY_GOTO(status, done, pad_sequences(s, &padded));
+    SG_TRY_GOTO(status, done, pad_sequences(model, corpus, &padded));
     SG_TRY_GOTO(status, done,
-                sg_sequences_make(&set, &s->model.spec, padded, s->corpus.class_length, s->corpus.classes));
-    SG_TRY_GOTO(status, done, sg_outputs_alloc(&s->outputs, s->corpus.classes, s->model.spec.classes, false));
-    SG_TRY_GOTO(status, done, sg_engine_load(engine, &s->model.params));
+                sg_sequences_make(&set, &model->spec, padded, corpus->class_length, corpus->classes));
+    SG_TRY_GOTO(status, done, sg_outputs_alloc(outputs, corpus->classes, model->spec.classes, false));
+    SG_TRY_GOTO(status, done, sg_engine_load(engine, &model->params));
     const double start = sg_seconds();
-    SG_TRY_GOTO(status, done, sg_engine_infer_all(engine, &set, &s->outputs));
-    s->seconds = sg_seconds() - start;
+    SG_TRY_GOTO(status, done, sg_engine_infer_all(engine, &set, outputs));
+    *seconds = sg_seconds() - start;
 done:
     sg_sequences_free(&set);
     free(padded);
@@ -62,13 +63,14 @@ done:
 
 static sg_status run_engine(sg_session *s, const sg_session_options *options)
 {
-    sg_engine_options o = {.precision = (sg_precision)options->precision, .threads = (int)options->threads};
+    sg_engine_options o = {
+        .precision = (sg_precision)options->precision, .threads = (int)options->threads, .announce = true};
     SG_TRY(sg_device_parse(options->device, &o.device, &o.device_index));
     sg_engine *engine;
     SG_TRY(sg_engine_open(&engine, &s->model.spec, &o));
     snprintf(s->device, sizeof s->device, "%s", sg_engine_description(engine));
     snprintf(s->precision, sizeof s->precision, "%s", sg_engine_precision_name(engine));
-    sg_status status = infer(s, engine);
+    sg_status status = sg_infer_classes(engine, &s->model, &s->corpus, &s->outputs, &s->seconds);
     sg_engine_close(engine);
     return status;
 }

@@ -20,7 +20,7 @@ typedef struct {
 /* clang-format off */
 #define SG_SESSION_DEVICE_OPTIONS(type, field)                                                           \
     {NULL, "device", SG_OPT_TEXT, offsetof(type, field.device), "auto", 0, 0, NULL, "DEVICE",            \
-     "auto, cpu, cuda, cuda:N or cudnn", 0},                                                             \
+     "auto, cpu, cuda[:N] or cudnn[:N]", 0},                                                             \
     {NULL, "precision", SG_OPT_ENUM, offsetof(type, field.precision), "auto", 0, 0,                      \
      SG_PRECISION_CHOICES, NULL, "what products are computed in", 0},                                    \
     {NULL, "threads", SG_OPT_INT, offsetof(type, field.threads), NULL, 1, 1024, NULL, "N",               \
@@ -53,6 +53,12 @@ typedef struct {
  * missing option. */
 sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options);
 void sg_session_close(sg_session *session);
+
+/* What `model` says of each class of the corpus, into *outputs, which this allocates; the engine is one for
+ * the model's spec.  *seconds receives what the network alone took.  SG_E_CONFIG: a dialog is longer than the
+ * model's L. */
+sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_corpus *corpus,
+                           sg_outputs *outputs, double *seconds);
 
 /* {"command", "model", "corpus", "corpus_digest", "model_seed", "model_epoch", "device", "precision", ...} to
  * which a command adds its results. */

@@ -5,7 +5,8 @@
 
 #include <signal.h>
 
-/* Installs the handlers; returns the flag they set. */
-const volatile sig_atomic_t *sg_signals_install(void);
+/* Installs the handlers, the first time it is called; returns the flag they set, one for the process.  Any
+ * thread may call it: a handler that a signal has used up is not put back. */
+volatile sig_atomic_t *sg_signals_install(void);
 
 #endif

@@ -18,11 +18,47 @@ typedef struct {
     sg_status (*gradients)(void *self, const sg_batch *batch, sg_step_result *result);
     sg_status (*store_gradients)(void *self, float *gradients);
     sg_status (*apply)(void *self, const sg_adam *adam, double *norm);
+    /* Steps in flight; NULL: engine.c runs gradients and apply at once and keeps the result. */
+    sg_status (*begin_step)(void *self, const sg_batch *batch, const sg_adam *adam);
+    sg_status (*end_step)(void *self, sg_step_result *result, double *norm);
     sg_status (*infer)(void *self, const sg_plan *plan, sg_outputs *outputs);
     sg_timing *(*timing)(void *self);
+    /* Brings `timing` up to date, and switches the taking of times; NULL where they are always taken. */
+    sg_status (*take_times)(void *self, bool on);
     sg_status (*peak)(void *self, int64_t level_rows, int64_t all_rows, sg_peak *peak);
+    sg_status (*ceilings)(void *self, const sg_ceilings_shape *shape, sg_ceilings *ceilings);
 } sg_backend;
 
 extern const sg_backend sg_cpu_backend;
+
+/* ---- modules ---- */
+
+/* What a module, sipgpu_<name>.so, exports under SG_MODULE_SYMBOL.  It has its own copy of base/status.c, so
+ * the text of its last error in this thread is asked for. */
+typedef struct {
+    uint32_t abi;     /* SG_MODULE_ABI: both sides were built from the same headers */
+    const char *name; /* "cuda", "cudnn" */
+    const char *(*error_text)(void);
+    const char *(*error_origin)(void);
+    /* Number of devices; SG_E_DEVICE if there is none, with the reason. */
+    sg_status (*count)(int *count);
+    /* What device `index` is; SG_E_DEVICE if it cannot be used. */
+    sg_status (*describe)(int index, char *text, size_t size);
+    const sg_backend *backend;
+} sg_module;
+
+#define SG_MODULE_SYMBOL "sipgpu_module"
+
+/* Changes whenever a struct that crosses the border changes its size. */
+#define SG_MODULE_ABI                                                                              \
+    ((uint32_t)(sizeof(sg_backend) * 31 + sizeof(sg_plan) * 29 + sizeof(sg_spec) * 23 +            \
+                sizeof(sg_outputs) * 19 + sizeof(sg_batch) * 17 + sizeof(sg_engine_options) * 13 + \
+                sizeof(sg_timing) * 11 + 1))
+
+/* The module of that name, opened on first use and kept; SG_E_DEVICE says why there is none. */
+sg_status sg_module_open(const char *name, const sg_module **module);
+
+/* Records the module's error as this program's; returns `status`. */
+sg_status sg_module_failed(const sg_module *module, sg_status status);
 
 #endif

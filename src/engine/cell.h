@@ -48,9 +48,22 @@ SG_HD float sg_exp(float x)
     return p * sg_float_from_bits((sg_bits_from_float(shifted) + 127u) << 23);
 }
 
+/* 1/x for 1 <= x < 2^127.  A GPU's division branches to a slow path for numbers that do not occur here, and
+ * the branches keep the units of a thread from overlapping; its approximation and one Newton step have none. */
+SG_HD float sg_reciprocal(float x)
+{
+#ifdef __CUDA_ARCH__
+    float r;
+    asm("rcp.approx.f32 %0, %1;" : "=f"(r) : "f"(x));
+    return fmaf(r, fmaf(-x, r, 1.0f), r);
+#else
+    return 1.0f / x;
+#endif
+}
+
 SG_HD float sg_sigmoid(float x)
 {
-    return 1.0f / (1.0f + sg_exp(-x));
+    return sg_reciprocal(1.0f + sg_exp(-x));
 }
 
 /* tanh(x) to 3 ulp: an odd polynomial near 0, 1 - 2/(exp(2|x|) + 1) elsewhere. */
@@ -63,7 +76,7 @@ SG_HD float sg_tanh(float x)
     p = p * z + 1.33314422036e-1f;
     p = p * z - 3.33332819422e-1f;
     float near_zero = p * z * x + x;
-    float far = 1.0f - 2.0f / (sg_exp(2.0f * a) + 1.0f);
+    float far = 1.0f - 2.0f * sg_reciprocal(sg_exp(2.0f * a) + 1.0f);
     far = x < 0 ? -far : far;
     return a < 0.625f ? near_zero : far;
 }

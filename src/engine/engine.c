@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "engine/backend.h"
 #include <math.h>
@@ -9,11 +10,22 @@
 
 enum { INFER_BLOCK = 4096 }; /* sequences that infer_all runs at once */
 
+/* A step of a backend that runs it at once, waiting to be collected. */
+typedef struct {
+    sg_status status;
+    sg_step_result result;
+    double norm;
+    char text[512]; /* of a failure */
+} kept_step;
+
 struct sg_engine {
     const sg_backend *backend;
+    const sg_module *module; /* NULL for what is built in */
     void *self;
     sg_spec spec;
     char device[16];
+    int begun; /* steps begun and not collected */
+    kept_step kept[SG_STEPS_IN_FLIGHT];
 };
 
 sg_status sg_device_parse(const char *text, sg_device *device, int *index)
@@ -44,19 +56,66 @@ sg_status sg_device_parse(const char *text, sg_device *device, int *index)
     return sg_fail(SG_E_USAGE, "unknown device '%s': auto, cpu, cuda[:N] or cudnn[:N] is wanted", text);
 }
 
+/* ---- opening ---- */
+
+/* The text of an error that arose in a module is in the module. */
+static sg_status checked(const sg_engine *engine, sg_status status)
+{
+    return status == SG_OK || !engine->module ? status : sg_module_failed(engine->module, status);
+}
+
+/* What `auto` means here: cuda if its first device can be used, else cpu. */
+static sg_device choose_device(bool announce)
+{
+    static _Thread_local bool said;
+    const sg_module *module;
+    char text[256];
+    sg_status status = sg_module_open("cuda", &module);
+    if (status == SG_OK) {
+        status = module->describe(0, text, sizeof text);
+        if (status != SG_OK)
+            sg_module_failed(module, status);
+    }
+    if (announce && !said) {
+        said = true;
+        if (status == SG_OK)
+            sg_note("device    cuda:0, %s", text);
+        else
+            sg_note("device    cpu (cuda: %s)", sg_error_text());
+    }
+    return status == SG_OK ? SG_DEVICE_CUDA : SG_DEVICE_CPU;
+}
+
+static sg_status choose_backend(sg_engine *engine, sg_device device, int index)
+{
+    if (device == SG_DEVICE_CPU) {
+        engine->backend = &sg_cpu_backend;
+        snprintf(engine->device, sizeof engine->device, "cpu");
+        return SG_OK;
+    }
+    const char *name = device == SG_DEVICE_CUDA ? "cuda" : "cudnn";
+    sg_status status = sg_module_open(name, &engine->module);
+    if (status != SG_OK)
+        return sg_fail_prefix(status, "device %s", name);
+    engine->backend = engine->module->backend;
+    snprintf(engine->device, sizeof engine->device, "%s:%d", name, index);
+    return SG_OK;
+}
+
 sg_status sg_engine_open(sg_engine **out, const sg_spec *spec, const sg_engine_options *options)
 {
     *out = NULL;
     SG_TRY(sg_spec_check(spec));
-    if (options->device == SG_DEVICE_CUDA || options->device == SG_DEVICE_CUDNN)
-        return sg_fail(SG_E_DEVICE, "this build has no %s engine; use --device cpu",
-                       options->device == SG_DEVICE_CUDA ? "cuda" : "cudnn");
     sg_engine *engine;
     SG_TRY(sg_alloc(&engine, 1, "engine"));
-    engine->backend = &sg_cpu_backend;
     engine->spec = *spec;
-    snprintf(engine->device, sizeof engine->device, "cpu");
-    sg_status status = engine->backend->open(&engine->self, spec, options);
+    sg_device device = options->device == SG_DEVICE_AUTO ? choose_device(options->announce) : options->device;
+    sg_status status = choose_backend(engine, device, options->device_index);
+    if (status == SG_OK) {
+        status = checked(engine, engine->backend->open(&engine->self, spec, options));
+        if (status != SG_OK && engine->module)
+            sg_fail_prefix(status, "device %s", engine->device);
+    }
     if (status != SG_OK) {
         free(engine);
         return status;
@@ -90,29 +149,29 @@ const char *sg_engine_device_name(const sg_engine *engine)
 
 sg_status sg_engine_load(sg_engine *engine, const sg_params *params)
 {
-    return engine->backend->load(engine->self, params->data);
+    return checked(engine, engine->backend->load(engine->self, params->data));
 }
 
 sg_status sg_engine_store(sg_engine *engine, sg_params *params)
 {
-    return engine->backend->store(engine->self, params->data);
+    return checked(engine, engine->backend->store(engine->self, params->data));
 }
 
 sg_status sg_engine_load_optimizer(sg_engine *engine, const sg_params *m, const sg_params *v)
 {
-    return engine->backend->load_optimizer(engine->self, m->data, v->data);
+    return checked(engine, engine->backend->load_optimizer(engine->self, m->data, v->data));
 }
 
 sg_status sg_engine_store_optimizer(sg_engine *engine, sg_params *m, sg_params *v)
 {
-    return engine->backend->store_optimizer(engine->self, m->data, v->data);
+    return checked(engine, engine->backend->store_optimizer(engine->self, m->data, v->data));
 }
 
 sg_status sg_engine_gradients(sg_engine *engine, const sg_batch *batch, sg_step_result *result)
 {
     if (batch->plan->rows < 1 || batch->plan->heads < 1)
         return sg_fail(SG_E_INTERNAL, "a batch without labelled rows");
-    SG_TRY(engine->backend->gradients(engine->self, batch, result));
+    SG_TRY(checked(engine, engine->backend->gradients(engine->self, batch, result)));
     if (!isfinite(result->loss))
         return sg_fail(SG_E_NUMERIC, "the loss is not finite");
     return SG_OK;
@@ -120,13 +179,72 @@ sg_status sg_engine_gradients(sg_engine *engine, const sg_batch *batch, sg_step_
 
 sg_status sg_engine_store_gradients(sg_engine *engine, sg_params *gradients)
 {
-    return engine->backend->store_gradients(engine->self, gradients->data);
+    return checked(engine, engine->backend->store_gradients(engine->self, gradients->data));
 }
 
 sg_status sg_engine_apply(sg_engine *engine, const sg_adam *adam, double *norm)
 {
-    return engine->backend->apply(engine->self, adam, norm);
+    return checked(engine, engine->backend->apply(engine->self, adam, norm));
 }
+
+/* ---- steps in flight ---- */
+
+/* gradients and apply at once; what they say is kept for end_step, failures too, so that errors come in the
+ * order of the steps. */
+static void run_step(sg_engine *engine, const sg_batch *batch, const sg_adam *adam, kept_step *kept)
+{
+    *kept = (kept_step){0};
+    for (int i = 0; i < engine->begun; i++)
+        if (engine->kept[i].status != SG_OK)
+            return; /* dropped together with the failed one */
+    kept->status = sg_engine_gradients(engine, batch, &kept->result);
+    if (kept->status == SG_OK)
+        kept->status = sg_engine_apply(engine, adam, &kept->norm);
+    if (kept->status != SG_OK)
+        snprintf(kept->text, sizeof kept->text, "%s", sg_error_text());
+}
+
+sg_status sg_engine_begin_step(sg_engine *engine, const sg_batch *batch, const sg_adam *adam)
+{
+    if (engine->begun == SG_STEPS_IN_FLIGHT)
+        return sg_fail(SG_E_INTERNAL, "more than %d steps in flight", SG_STEPS_IN_FLIGHT);
+    if (batch->plan->rows < 1 || batch->plan->heads < 1)
+        return sg_fail(SG_E_INTERNAL, "a batch without labelled rows");
+    if (engine->backend->begin_step)
+        SG_TRY(checked(engine, engine->backend->begin_step(engine->self, batch, adam)));
+    else
+        run_step(engine, batch, adam, &engine->kept[engine->begun]);
+    engine->begun++;
+    return SG_OK;
+}
+
+static sg_status collect_kept(sg_engine *engine, sg_step_result *result, double *norm)
+{
+    kept_step kept = engine->kept[0];
+    memmove(engine->kept, engine->kept + 1, (SG_STEPS_IN_FLIGHT - 1) * sizeof *engine->kept);
+    *result = kept.result;
+    if (norm)
+        *norm = kept.norm;
+    return kept.status == SG_OK ? SG_OK : sg_fail(kept.status, "%s", kept.text);
+}
+
+sg_status sg_engine_end_step(sg_engine *engine, sg_step_result *result, double *norm)
+{
+    if (engine->begun == 0)
+        return sg_fail(SG_E_INTERNAL, "no step was begun");
+    sg_status status = engine->backend->end_step
+                           ? checked(engine, engine->backend->end_step(engine->self, result, norm))
+                           : collect_kept(engine, result, norm);
+    engine->begun = status == SG_OK ? engine->begun - 1 : 0;
+    return status;
+}
+
+int sg_engine_steps_begun(const sg_engine *engine)
+{
+    return engine->begun;
+}
+
+/* ---- outputs ---- */
 
 sg_status sg_outputs_alloc(sg_outputs *outputs, int count, int classes, bool probabilities)
 {
@@ -159,7 +277,7 @@ sg_status sg_engine_infer(sg_engine *engine, const sg_plan *plan, sg_outputs *ou
 {
     if (outputs->count != plan->leaves)
         return sg_fail(SG_E_INTERNAL, "outputs for %d leaves, the plan has %d", outputs->count, plan->leaves);
-    return engine->backend->infer(engine->self, plan, outputs);
+    return checked(engine, engine->backend->infer(engine->self, plan, outputs));
 }
 
 /* Copies the outputs of a plan's leaves to the places of their sequences. */
@@ -199,9 +317,17 @@ sg_status sg_engine_infer_all(sg_engine *engine, const sg_sequences *set, sg_out
     return status;
 }
 
+/* ---- times ---- */
+
 void sg_engine_reset_timing(sg_engine *engine)
 {
     *engine->backend->timing(engine->self) = (sg_timing){0};
+}
+
+sg_status sg_engine_take_times(sg_engine *engine, bool on)
+{
+    return engine->backend->take_times ? checked(engine, engine->backend->take_times(engine->self, on))
+                                       : SG_OK;
 }
 
 void sg_engine_timing(const sg_engine *engine, sg_timing *timing)
@@ -218,5 +344,48 @@ const char *sg_phase_name(sg_phase phase)
 
 sg_status sg_engine_peak(sg_engine *engine, int64_t level_rows, int64_t all_rows, sg_peak *peak)
 {
-    return engine->backend->peak(engine->self, level_rows, all_rows, peak);
+    return checked(engine, engine->backend->peak(engine->self, level_rows, all_rows, peak));
+}
+
+sg_status sg_engine_ceilings(sg_engine *engine, const sg_ceilings_shape *shape, sg_ceilings *ceilings)
+{
+    return checked(engine, engine->backend->ceilings(engine->self, shape, ceilings));
+}
+
+/* ---- which devices there are ---- */
+
+static sg_status visit_module(const char *name, sg_device_visitor visit, void *context)
+{
+    const sg_module *module;
+    char text[256], device[16];
+    int count = 0;
+    if (sg_module_open(name, &module) != SG_OK)
+        return visit(name, false, sg_error_text(), context);
+    sg_status status = module->count(&count);
+    if (status != SG_OK) {
+        sg_module_failed(module, status);
+        return visit(name, false, sg_error_text(), context);
+    }
+    for (int i = 0; i < count; i++) {
+        snprintf(device, sizeof device, "%s:%d", name, i);
+        status = module->describe(i, text, sizeof text);
+        if (status != SG_OK)
+            sg_module_failed(module, status);
+        SG_TRY(visit(device, status == SG_OK, status == SG_OK ? text : sg_error_text(), context));
+    }
+    return SG_OK;
+}
+
+sg_status sg_devices_visit(sg_device_visitor visit, void *context)
+{
+    const sg_spec tiny = {.message_types = 1, .max_length = 1, .units = 1, .classes = 3, .layers = 1};
+    const sg_engine_options options = {.device = SG_DEVICE_CPU};
+    sg_engine *engine;
+    sg_status status = sg_engine_open(&engine, &tiny, &options);
+    SG_TRY(visit("cpu", status == SG_OK, status == SG_OK ? sg_engine_description(engine) : sg_error_text(),
+                 context));
+    if (status == SG_OK)
+        sg_engine_close(engine);
+    SG_TRY(visit_module("cuda", visit, context));
+    return visit_module("cudnn", visit, context);
 }

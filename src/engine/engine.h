@@ -12,15 +12,18 @@
 
 typedef enum { SG_DEVICE_AUTO, SG_DEVICE_CPU, SG_DEVICE_CUDA, SG_DEVICE_CUDNN } sg_device;
 
-/* What products are computed in.  auto: bf16 where the processor has matrix units for it (AMX), else fp32. */
-typedef enum { SG_PRECISION_AUTO, SG_PRECISION_FP32, SG_PRECISION_BF16 } sg_precision;
-#define SG_PRECISION_CHOICES "auto|fp32|bf16"
+/* What products are computed in.  auto: bf16 where the processor has matrix units for it (AMX; GPUs from
+ * sm_80 on), else fp32.  tf32, operands of 10 bits of mantissa, is a mode of GPUs. */
+typedef enum { SG_PRECISION_AUTO, SG_PRECISION_FP32, SG_PRECISION_TF32, SG_PRECISION_BF16 } sg_precision;
+#define SG_PRECISION_CHOICES "auto|fp32|tf32|bf16"
 
 typedef struct {
     sg_device device;
     int device_index;
     sg_precision precision;
-    int threads; /* 0: all cores this process may use */
+    int threads;   /* of the CPU engine; 0: all cores this process may use */
+    bool graphs;   /* cuda: launch each step as one CUDA graph */
+    bool announce; /* note, once in a thread, which device `auto` stands for */
 } sg_engine_options;
 
 /* "auto", "cpu", "cuda", "cuda:1", "cudnn"; SG_E_USAGE for anything else. */
@@ -28,7 +31,8 @@ sg_status sg_device_parse(const char *text, sg_device *device, int *index);
 
 typedef struct sg_engine sg_engine;
 
-/* Opens an engine for networks of this shape.  SG_E_DEVICE says why a device cannot be used. */
+/* Opens an engine for networks of this shape.  SG_E_DEVICE says why a device cannot be used.  auto is the
+ * first CUDA device if there is one that can be used, else the CPU. */
 sg_status sg_engine_open(sg_engine **engine, const sg_spec *spec, const sg_engine_options *options);
 void sg_engine_close(sg_engine *engine); /* NULL is fine */
 
@@ -72,6 +76,21 @@ typedef struct {
  * receives the gradient's norm before clipping (computed only if asked for or clipping). */
 sg_status sg_engine_apply(sg_engine *engine, const sg_adam *adam, double *norm);
 
+/* ---- steps in flight: gradients and update at once, without waiting for the result ---- */
+
+enum { SG_STEPS_IN_FLIGHT = 2 };
+
+/* Begins one training step; at most SG_STEPS_IN_FLIGHT may be begun and not collected.  The plan may be built
+ * anew as soon as this returns, so a device works while the host prepares the next batch.  The CPU engine
+ * runs the step here. */
+sg_status sg_engine_begin_step(sg_engine *engine, const sg_batch *batch, const sg_adam *adam);
+
+/* Waits for the oldest step begun; *norm (may be NULL) receives its gradient's norm before clipping.
+ * SG_E_NUMERIC if loss or gradient was not finite: that step and those begun after it changed nothing and are
+ * gone. */
+sg_status sg_engine_end_step(sg_engine *engine, sg_step_result *result, double *norm);
+int sg_engine_steps_begun(const sg_engine *engine); /* and not yet collected */
+
 /* What the network says of each leaf of a plan. */
 typedef struct {
     int count;
@@ -111,6 +130,10 @@ typedef struct {
 
 void sg_engine_reset_timing(sg_engine *engine);
 void sg_engine_timing(const sg_engine *engine, sg_timing *timing);
+
+/* Whether seconds by phase are taken; operations always are.  On the CPU they cost nothing and are always
+ * taken; on a GPU they cost some of the speed, are off at first, and are complete once switched off again. */
+sg_status sg_engine_take_times(sg_engine *engine, bool on);
 const char *sg_phase_name(sg_phase phase);
 
 /* Rates of the recurrent products when each runs alone, in GFLOP/s: what a step's products are measured
@@ -123,5 +146,29 @@ typedef struct {
 
 /* Measures them, both row counts >= 1; takes a few seconds. */
 sg_status sg_engine_peak(sg_engine *engine, int64_t level_rows, int64_t all_rows, sg_peak *peak);
+
+/* What this machine can do at the most, for shares. */
+typedef struct {
+    int64_t size;      /* square matrices of the product; bytes / 4 of the copy */
+    int rows, columns; /* probabilities whose moments are taken */
+    int repeats;
+} sg_ceilings_shape;
+
+typedef struct {
+    double copy_gbs;    /* memory to memory on the device: bytes read plus bytes written, in GB/s */
+    double gemm_gflops; /* one large product in the engine's precision, random operands */
+    double moments_gbs; /* moments kernel: bytes of probabilities read, in GB/s */
+} sg_ceilings;
+
+/* Medians over shape->repeats runs. */
+sg_status sg_engine_ceilings(sg_engine *engine, const sg_ceilings_shape *shape, sg_ceilings *ceilings);
+
+/* ---- which devices there are ---- */
+
+/* Calls `visit` for the CPU and for every engine and device of the GPU modules: name as --device takes it
+ * ("cuda:0"), whether it can be used, and what it is or why not.  Where a module cannot be used at all there
+ * is one entry ("cuda").  Stops at the first failure of `visit`. */
+typedef sg_status (*sg_device_visitor)(const char *name, bool usable, const char *text, void *context);
+sg_status sg_devices_visit(sg_device_visitor visit, void *context);
 
 #endif

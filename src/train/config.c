@@ -65,8 +65,10 @@ const sg_option sg_config_table[] = {
 
     TEXT("engine", "device", device, "auto", "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]"),
     ENUM("engine", "precision", precision, "auto", SG_PRECISION_CHOICES,
-         "what products are computed in; auto: bf16 where the processor has matrix units for it"),
-    INT("engine", "threads", threads, "0", 0, 1024, "threads; 0: all cores"),
+         "what products are computed in; auto: bf16 where the processor has matrix units for it; tf32: GPUs "
+         "only"),
+    INT("engine", "threads", threads, "0", 0, 1024, "threads of the CPU engine; 0: all cores"),
+    FLAG("engine", "graphs", graphs, "false", "cuda: launch each update as one CUDA graph"),
 
     TEXT("experiment", "name", experiment_name, "experiment", "NAME", "name of the experiment"),
     TEXT("experiment", "models", models, "1.0,1.1,2.0,2.1", "LIST", "models of the paper to train"),
@@ -109,8 +111,10 @@ sg_status sg_config_spec(const sg_config *config, const sg_corpus *corpus, sg_sp
 
 sg_status sg_config_engine(const sg_config *config, sg_engine_options *options)
 {
-    *options =
-        (sg_engine_options){.precision = (sg_precision)config->precision, .threads = (int)config->threads};
+    *options = (sg_engine_options){.precision = (sg_precision)config->precision,
+                                   .threads = (int)config->threads,
+                                   .graphs = config->graphs,
+                                   .announce = true};
     return sg_device_parse(config->device, &options->device, &options->device_index);
 }
 

@@ -34,6 +34,7 @@ typedef struct {
     char device[SG_TEXT_MAX];
     int precision; /* sg_precision */
     int64_t threads;
+    bool graphs;
     /* [experiment] */
     char experiment_name[SG_TEXT_MAX], models[SG_TEXT_MAX];
     int64_t seeds, jobs;

@@ -56,7 +56,8 @@ static double seconds_so_far(const run *r)
 /* Keys that may change between the sittings of a run. */
 static bool may_change(const sg_option *o)
 {
-    static const char *const keys[] = {"data.corpus", "engine.threads", "train.checkpoint_every"};
+    static const char *const keys[] = {"data.corpus", "engine.threads", "engine.graphs",
+                                       "train.checkpoint_every"};
     char name[128];
     snprintf(name, sizeof name, "%s.%s", o->section, o->key);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -182,6 +183,7 @@ sg_status sg_training_check(const sg_config *config, const sg_corpus *corpus)
     SG_TRY(sg_config_spec(config, corpus, &spec));
     SG_TRY(check_rows(config, count));
     SG_TRY(sg_config_engine(config, &options));
+    options.announce = false;
     SG_TRY(sg_engine_open(&engine, &tiny, &options));
     sg_engine_close(engine);
     return SG_OK;
@@ -245,26 +247,34 @@ static double learning_rate_at(const run *r, int64_t update)
 }
 
 /* Says where training broke down, and what helps. */
-static sg_status explain_divergence(const run *r, sg_status status, int64_t batch)
+static sg_status explain_divergence(const run *r, sg_status status)
 {
     if (status != SG_E_NUMERIC)
         return status;
     return sg_fail(
         status, "%s at epoch %lld, step %lld; lower train.learning_rate or set train.clip_norm = 1 (%s)",
-        "loss or gradient is not finite", (long long)r->model.epoch + 1, (long long)batch + 1,
+        "loss or gradient is not finite", (long long)r->model.epoch + 1,
+        (long long)(r->model.update - r->model.epoch * r->batches) + 1,
         sg_path_exists(r->paths.checkpoint) ? "the last checkpoint is intact" : "no checkpoint was written");
 }
 
-static sg_status run_batch(run *r, int64_t batch)
+/* Dialogs in the batch of update `update`. */
+static int64_t batch_rows(const run *r, int64_t update)
+{
+    int64_t first = (update - 1) % r->batches * r->config->batch_size, left = r->row_count - first;
+    return left < r->config->batch_size ? left : r->config->batch_size;
+}
+
+/* Begins the next update; the one before may still be running. */
+static sg_status begin_update(run *r)
 {
     const sg_config *c = r->config;
-    int64_t first = batch * c->batch_size, count = r->row_count - first;
-    count = count < c->batch_size ? count : c->batch_size;
+    int64_t update = r->model.update + sg_engine_steps_begun(r->engine) + 1;
+    int64_t first = (update - 1) % r->batches * c->batch_size, count = batch_rows(r, update);
     for (int64_t b = 0; b < count; b++)
         r->classes[b] = r->corpus->label[r->rows[r->order[first + b]]];
     SG_TRY(sg_plan_build(&r->plan, &r->set, r->classes, r->classes, (int)count, (sg_batching)c->batching,
                          c->dropout > 0));
-    int64_t update = r->model.update + 1;
     sg_batch step = {.plan = &r->plan, .dropout_seed = (uint64_t)c->seed, .update = (uint32_t)update};
     sg_adam adam = {.learning_rate = learning_rate_at(r, update),
                     .beta1 = c->beta1,
@@ -272,16 +282,23 @@ static sg_status run_batch(run *r, int64_t batch)
                     .epsilon = c->epsilon,
                     .clip_norm = c->clip_norm,
                     .update = update};
-    sg_step_result result;
-    SG_TRY(sg_engine_gradients(r->engine, &step, &result));
-    SG_TRY(sg_engine_apply(r->engine, &adam, &r->norm));
-    r->model.update = update;
-    r->model.partial_loss += result.loss * (double)count;
-    r->model.partial_right += result.right;
+    return sg_engine_begin_step(r->engine, &step, &adam);
+}
+
+/* Takes in the results of updates until no more than `left` are under way. */
+static sg_status end_updates(run *r, int left)
+{
+    while (sg_engine_steps_begun(r->engine) > left) {
+        sg_step_result result;
+        SG_TRY(sg_engine_end_step(r->engine, &result, &r->norm));
+        r->model.update++;
+        r->model.partial_loss += result.loss * (double)batch_rows(r, r->model.update);
+        r->model.partial_right += result.right;
+    }
     return SG_OK;
 }
 
-/* ---- one epoch ---- */
+/* ---- checkpoints ---- */
 
 static sg_status save_checkpoint(run *r)
 {
@@ -302,6 +319,24 @@ static sg_status interrupt(run *r)
         SG_E_INTERRUPTED, "stopped after update %lld of epoch %lld; the state is in %s: go on with --resume",
         (long long)r->model.update, (long long)(r->model.update - 1) / r->batches + 1, r->paths.checkpoint);
 }
+
+/* The device failed, or ran out of memory: saves what can still be had from it. */
+static sg_status rescue(run *r, sg_status status)
+{
+    char reason[512];
+    if ((status != SG_E_DEVICE && status != SG_E_MEMORY) || r->model.update == 0)
+        return status;
+    snprintf(reason, sizeof reason, "%s", sg_error_text());
+    if (end_updates(r, 0) == SG_OK && save_checkpoint(r) == SG_OK)
+        return sg_fail(status, "%s; the state after update %lld is in %s: go on with --resume", reason,
+                       (long long)r->model.update, r->paths.checkpoint);
+    if (!sg_path_exists(r->paths.checkpoint))
+        return sg_fail(status, "%s; nothing could be saved, and there was no checkpoint yet", reason);
+    return sg_fail(status, "%s; the last checkpoint, %s, is intact: go on with --resume", reason,
+                   r->paths.checkpoint);
+}
+
+/* ---- one epoch ---- */
 
 static void show_progress(const run *r, double epoch_seconds, const sg_history_line *line)
 {
@@ -346,25 +381,35 @@ static sg_status record(const run *r, const sg_history_line *line)
     return status;
 }
 
+/* Evaluates all splits; until it is done, the epoch is not closed and the run can be saved as it stands. */
+static sg_status evaluate(run *r, sg_history_line *line)
+{
+    if (!line->evaluated)
+        return SG_OK;
+    SG_TRY(sg_engine_infer_all(r->engine, &r->set, &r->outputs));
+    sg_split_pd(r->corpus, r->outputs.argmax, line->pd);
+    return SG_OK;
+}
+
 /* The end of an epoch: evaluation, history, best weights, checkpoint. */
 static sg_status close_epoch(run *r, double epoch_seconds)
 {
     const sg_config *c = r->config;
     int64_t trained = r->batches * c->batch_size < r->row_count ? r->batches * c->batch_size : r->row_count;
-    r->model.epoch++;
-    sg_history_line line = {.epoch = r->model.epoch,
+    int64_t epoch = r->model.epoch + 1;
+    sg_history_line line = {.epoch = epoch,
                             .update = r->model.update,
                             .loss = r->model.partial_loss / (double)trained,
                             .running_pd = (double)r->model.partial_right / (double)trained,
-                            .evaluated = r->model.epoch % c->eval_every == 0 || r->model.epoch == c->epochs,
+                            .evaluated = epoch % c->eval_every == 0 || epoch == c->epochs,
                             .learning_rate = learning_rate_at(r, r->model.update),
                             .gradient_norm = r->norm};
+    show_progress(r, epoch_seconds, &line);
+    SG_TRY(evaluate(r, &line));
+    r->model.epoch = epoch;
     r->model.partial_loss = 0;
     r->model.partial_right = 0;
-    show_progress(r, epoch_seconds, &line);
     if (line.evaluated) {
-        SG_TRY(sg_engine_infer_all(r->engine, &r->set, &r->outputs));
-        sg_split_pd(r->corpus, r->outputs.argmax, line.pd);
         SG_TRY(keep_best(r, &line));
         r->model.goal_reached = c->stop_when_train_pd > 0 && line.pd[SG_SPLIT_TRAIN] >= c->stop_when_train_pd;
     }
@@ -375,20 +420,30 @@ static sg_status close_epoch(run *r, double epoch_seconds)
     return SG_OK;
 }
 
+/* Updates of this epoch that are still to be done.  While the device works on one, the next is prepared. */
+static sg_status run_updates(run *r)
+{
+    int64_t last = (r->model.epoch + 1) * r->batches;
+    for (int64_t next = r->model.update; next < last; next++) {
+        SG_TRY(begin_update(r));
+        SG_TRY(end_updates(r, 1));
+        if (*r->training->stop && next + 1 < last) {
+            SG_TRY(end_updates(r, 0));
+            return interrupt(r);
+        }
+    }
+    return end_updates(r, 0);
+}
+
 static sg_status run_epoch(run *r)
 {
     double start = sg_seconds();
-    int64_t epoch = r->model.epoch + 1, first = r->model.update - r->model.epoch * r->batches;
-    sg_epoch_order(r->row_count, (uint64_t)r->config->seed, epoch, r->order);
+    sg_epoch_order(r->row_count, (uint64_t)r->config->seed, r->model.epoch + 1, r->order);
     sg_engine_reset_timing(r->engine);
-    for (int64_t batch = first; batch < r->batches; batch++) {
-        sg_status status = run_batch(r, batch);
-        if (status != SG_OK)
-            return explain_divergence(r, status, batch);
-        if (*r->training->stop && batch + 1 < r->batches)
-            return interrupt(r);
-    }
-    return close_epoch(r, sg_seconds() - start);
+    sg_status status = run_updates(r);
+    if (status == SG_OK)
+        status = close_epoch(r, sg_seconds() - start);
+    return rescue(r, explain_divergence(r, status));
 }
 
 static sg_status train(run *r, sg_trained *trained)

@@ -1,16 +1,29 @@
-"""`sipgpu experiment`: runs in folders of their own, tables that agree with `eval` and `detect`, going on, refusing."""
+"""`sipgpu experiment`: runs in folders of their own, tables that agree with `eval` and `detect`, going on, refusing.
+
+Runs are threads or processes; both ways must give the same, bit for bit.
+"""
 
 from __future__ import annotations
 
 import csv
+import os
+import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
+import h5py
 import pytest
-from conftest import Sipgpu, settings
+from conftest import Sipgpu, assert_same_tensors, history, settings
 
 WORDS = settings(model__units=12, model__forget_bias=3, train__epochs=4, train__batch_size=190,
                  train__learning_rate=0.01)
 RUNS = {"model1.0_seed1", "model1.0_seed2", "model2.1_seed1", "model2.1_seed2"}
+# Longer runs with something of everything that must survive an interruption.
+LONG = settings(model__units=48, model__forget_bias=3, train__epochs=40, train__batch_size=93, train__eval_every=5,
+                train__keep_best=True, train__clip_norm=1, train__lr_schedule="cosine")
+LONG_RUNS = ("model1.1_seed1", "model1.1_seed2", "model1.1_seed3")
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +74,211 @@ def test_again_keeps_what_is_there(sipgpu: Sipgpu, corpus: Path, experiment: Pat
 def test_other_settings_are_refused(sipgpu: Sipgpu, corpus: Path, experiment: Path) -> None:
     sipgpu.refuses("experiment", "--corpus", corpus, "--out", experiment, "--models", "1.0,2.1", "--seeds", 2, *WORDS,
                    "--set", "train.learning_rate=0.02", names=("train.learning_rate",), alone=False)
+
+
+# ---- threads and processes ----
+
+
+def start_words(corpus: Path, folder: Path, kind: str, *words: object) -> list[object]:
+    return ["experiment", "--corpus", corpus, "--out", folder, "--device", "cpu", "--run-as", kind, *words]
+
+
+def without_seconds(path: Path) -> list[dict[str, str]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows(path)]
+
+
+def attributes(path: Path) -> dict[str, dict[str, object]]:
+    with h5py.File(path) as f:
+        found = {"/": dict(f.attrs)}
+        f.visititems(lambda name, item: found.update({name: dict(item.attrs)}))
+    return found
+
+
+def assert_same_runs(a: Path, b: Path) -> None:
+    """The runs in two folders of experiments ended in the same way, bit for bit."""
+    names = sorted(path.name for path in (a / "runs").iterdir())
+    assert names == sorted(path.name for path in (b / "runs").iterdir()) and names
+    for name in names:
+        left, right = a / "runs" / name, b / "runs" / name
+        assert history(left) == history(right)
+        for file in ("model.h5", "checkpoint.h5"):
+            assert_same_tensors(left / file, right / file)
+        one, other = attributes(left / "model.h5"), attributes(right / "model.h5")
+        assert one.keys() == other.keys()
+        assert all(str(one[key]) == str(other[key]) for key in one)
+
+
+def assert_same_tables(a: Path, b: Path) -> None:
+    tables = sorted(path.name for path in a.iterdir() if path.suffix in (".csv", ".md"))
+    assert tables == sorted(path.name for path in b.iterdir() if path.suffix in (".csv", ".md"))
+    assert len(tables) >= 5
+    for name in tables:
+        if name.startswith("history_"):
+            assert without_seconds(a / name) == without_seconds(b / name)
+        else:
+            assert (a / name).read_bytes() == (b / name).read_bytes(), name
+
+
+def shape_of_log(folder: Path, run: str) -> str:
+    """The log of a run without what differs from run to run: its folder and the digits of times and rates."""
+    text = (folder / "runs" / run / "log.txt").read_text(encoding="utf-8")
+    return re.sub(r"[\d.]+", "#", text.replace(str(folder), "OUT"))
+
+
+@pytest.fixture(scope="module")
+def both(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same experiment with runs that are threads and with runs that are processes."""
+    root = tmp_path_factory.mktemp("both")
+    for kind in ("threads", "processes"):
+        words = start_words(corpus, root / kind, kind, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 3, *WORDS)
+        result = sipgpu.ok(*words)
+        assert f"4 of 4 runs to train, 3 at a time, as {kind} on cpu" in result.err
+        assert not re.search(r"^(corpus|network|trained|next)", result.err, re.MULTILINE)  # those are in the logs
+        assert result.out.startswith("Table V: P_D\n") and "P_D of known" not in result.out
+    return root / "threads", root / "processes"
+
+
+def test_threads_give_the_same_as_processes(both: tuple[Path, Path]) -> None:
+    assert_same_runs(*both)
+    assert_same_tables(*both)
+
+
+def test_threads_write_the_same_logs_as_processes(both: tuple[Path, Path]) -> None:
+    threads, processes = both
+    for run in RUNS:
+        assert shape_of_log(threads, run) == shape_of_log(processes, run)
+        text = (threads / "runs" / run / "log.txt").read_text(encoding="utf-8")
+        assert text.startswith("corpus ") and "P_D of known" in text and text.splitlines()[-1].startswith("next: ")
+        assert str(threads / "runs" / run) in text
+
+
+def test_quiet_experiments_still_write_logs(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    for kind in ("threads", "processes"):
+        result = sipgpu.ok(*start_words(corpus, tmp_path / kind, kind, "--models", "1.0", "--seeds", 1, *WORDS),
+                           "--quiet")
+        assert result.err == ""
+    assert shape_of_log(tmp_path / "threads", "model1.0_seed1") == shape_of_log(tmp_path / "processes",
+                                                                               "model1.0_seed1")
+
+
+def test_the_device_decides(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    words = start_words(corpus, tmp_path / "out", "auto", "--models", "1.0", "--seeds", 1, *WORDS)
+    assert "as processes on cpu" in sipgpu.ok(*words).err
+
+
+# ---- interruption ----
+
+
+def wait_for_runs(process: subprocess.Popen[str], folder: Path, names: tuple[str, ...], lines: int) -> None:
+    """Waits until the histories of these runs have so many lines."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        paths = [folder / "runs" / name / "history.csv" for name in names]
+        if all(path.exists() and path.read_bytes().count(b"\n") >= lines for path in paths):
+            return
+        time.sleep(0.002)
+    raise AssertionError(f"the runs were not seen; exit code {process.poll()}")
+
+
+@pytest.fixture(scope="module")
+def unbroken(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken") / "out"
+    sipgpu.ok(*start_words(corpus, folder, "processes", "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG))
+    return folder
+
+
+@pytest.mark.parametrize("kind, number", [("threads", signal.SIGINT), ("threads", signal.SIGTERM),
+                                          ("processes", signal.SIGINT)])
+def test_interrupted_experiments_go_on(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path, children: list,
+                                       kind: str, number: signal.Signals) -> None:
+    folder = tmp_path / "out"
+    words = start_words(corpus, folder, kind, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG)
+    process = sipgpu.start(*words)
+    children.append(process)
+    wait_for_runs(process, folder, LONG_RUNS[:2], 3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and out == ""
+    assert "the same command goes on" in err.splitlines()[-1]
+    assert "warning" not in err  # a run that was asked to stop has not failed
+    for run in LONG_RUNS[:2]:
+        assert (folder / "runs" / run / "checkpoint.h5").exists()
+        assert "go on with --resume" in (folder / "runs" / run / "log.txt").read_text(encoding="utf-8").splitlines()[-1]
+    assert not (folder / "runs" / LONG_RUNS[2] / "checkpoint.h5").exists()  # none was started
+    assert not list(folder.glob("runs/*/model.h5"))
+    sipgpu.ok(*words)
+    log = (folder / "runs" / LONG_RUNS[0] / "log.txt").read_text(encoding="utf-8")
+    assert "go on with --resume" in log and "resuming after epoch" in log  # appended
+    assert_same_runs(folder, unbroken)
+    assert_same_tables(folder, unbroken)
+
+
+def test_what_threads_began_processes_finish(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                             children: list) -> None:
+    folder = tmp_path / "out"
+    words = ("--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG)
+    process = sipgpu.start(*start_words(corpus, folder, "threads", *words))
+    children.append(process)
+    wait_for_runs(process, folder, LONG_RUNS[:2], 3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    sipgpu.ok(*start_words(corpus, folder, "processes", *words))
+    assert_same_runs(folder, unbroken)
+
+
+def test_a_second_signal_ends_threads_at_once(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, children: list) -> None:
+    folder = tmp_path / "out"
+    log = folder / "runs/model1.0_seed1/log.txt"
+    log.parent.mkdir(parents=True)
+    os.mkfifo(log)
+    pipe = os.open(log, os.O_RDWR | os.O_NONBLOCK)
+    try:  # a full pipe: the run waits with its first line, and cannot come to look at the flag
+        while True:
+            os.write(pipe, b"x" * 4096)
+    except BlockingIOError:
+        pass
+    process = sipgpu.start(*start_words(corpus, folder, "threads", "--models", "1.0", "--seeds", 1, *WORDS))
+    children.append(process)
+    deadline = time.monotonic() + 60
+    while not (folder / "model1.0.ini").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    os.close(pipe)
+    assert process.returncode == -signal.SIGINT
+
+
+# ---- failure ----
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_a_run_that_fails_leaves_the_others(sipgpu: Sipgpu, corpus: Path, both: tuple[Path, Path], tmp_path: Path,
+                                            kind: str) -> None:
+    folder = tmp_path / "out"
+    broken = folder / "runs/model1.0_seed2"
+    broken.mkdir(parents=True)
+    (broken / "checkpoint.h5").write_text("not a checkpoint", encoding="utf-8")
+    result = sipgpu(*start_words(corpus, folder, kind, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 4, *WORDS))
+    assert result.code == 1
+    warning, = (line for line in result.err.splitlines() if line.startswith("warning: "))
+    assert str(broken) in warning and "not an HDF5 file" in warning
+    assert "1 of 4 runs failed" in result.err.splitlines()[-1]
+    assert (broken / "log.txt").read_text(encoding="utf-8").splitlines()[-1].startswith("sipgpu: ")
+    assert not (broken / "model.h5").exists()
+    assert "Table V" in result.out and len(rows(folder / "runs.csv")) == 3
+    for run in RUNS - {broken.name}:
+        assert_same_tensors(folder / "runs" / run / "model.h5", both[0] / "runs" / run / "model.h5")
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_a_log_that_cannot_be_written_stops_all(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "out"
+    (folder / "runs" / LONG_RUNS[1] / "log.txt").mkdir(parents=True)
+    line = sipgpu.refuses(*start_words(corpus, folder, kind, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG),
+                          names=("cannot write", LONG_RUNS[1], "log.txt"), alone=False)
+    assert "directory" in line
+    assert not list(folder.glob("runs/*/model.h5"))

@@ -77,6 +77,8 @@ static sg_status choose_precision(sg_cpu *cpu, sg_precision precision)
 {
     if (precision == SG_PRECISION_BF16 && !sg_gemm_bf16_is_supported())
         return sg_fail(SG_E_DEVICE, "precision = bf16: this processor has no bf16 instructions; use fp32");
+    if (precision == SG_PRECISION_TF32)
+        return sg_fail(SG_E_DEVICE, "precision = tf32 is for GPUs; the CPU engine computes in fp32 or bf16");
     cpu->bf16 = precision == SG_PRECISION_BF16 || (precision == SG_PRECISION_AUTO && sg_gemm_bf16_is_fast());
     cpu->operand_size = cpu->bf16 ? 2 : 4;
     return SG_OK;
@@ -321,4 +323,5 @@ const sg_backend sg_cpu_backend = {
     .infer = sg_cpu_infer,
     .timing = timing_cpu,
     .peak = sg_cpu_peak,
+    .ceilings = sg_cpu_ceilings,
 };

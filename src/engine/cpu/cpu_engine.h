@@ -93,5 +93,6 @@ void sg_operand_finish(const sg_cpu *cpu, void *row, const float *scratch, int c
 sg_status sg_cpu_gradients(void *self, const sg_batch *batch, sg_step_result *result);
 sg_status sg_cpu_infer(void *self, const sg_plan *plan, sg_outputs *outputs);
 sg_status sg_cpu_peak(void *self, int64_t level_rows, int64_t all_rows, sg_peak *peak);
+sg_status sg_cpu_ceilings(void *self, const sg_ceilings_shape *shape, sg_ceilings *ceilings);
 
 #endif

@@ -6,6 +6,13 @@
 #include "engine/engine.h"
 #include "testing.h"
 
+/* The folder of the test data: $SIPGPU_TEST_DATA, or that of the source tree. */
+static inline const char *test_data_folder(void)
+{
+    const char *given = getenv("SIPGPU_TEST_DATA");
+    return given ? given : SG_TEST_DATA;
+}
+
 typedef struct {
     sg_h5 file;
     sg_spec spec;
@@ -63,7 +70,7 @@ static inline void case_open(reference_case *c, const char *name)
 {
     char path[512];
     memset(c, 0, sizeof *c);
-    snprintf(path, sizeof path, "%s/%s", SG_TEST_DATA, name);
+    snprintf(path, sizeof path, "%s/%s", test_data_folder(), name);
     assert_ok(sg_h5_open(&c->file, path));
     c->rows = case_int(&c->file, "B");
     c->spec = (sg_spec){.message_types = case_int(&c->file, "M"),

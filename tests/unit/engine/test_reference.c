@@ -1,4 +1,5 @@
 /* The engine against PyTorch's float64 values: loss, outputs, moments, gradients, weights after Adam. */
+#include "engine/engine_fixture.h"
 #include "engine/reference_case.h"
 
 typedef struct {
@@ -53,7 +54,8 @@ static void run_case(void **state)
     sg_plan plan = {0};
     sg_params got;
     double loss;
-    sg_engine_options options = {.device = SG_DEVICE_CPU, .precision = v->precision};
+    sg_engine_options options = {.precision = v->precision};
+    test_device(&options);
     case_open(&c, v->file);
     sg_status status = sg_engine_open(&engine, &c.spec, &options);
     if (status == SG_E_DEVICE) {
@@ -89,28 +91,34 @@ static void run_case(void **state)
     case_close(&c);
 }
 
-#define FP32 1e-4
-#define BF16 3e-2
-#define VARIANTS(file)                                                                                     \
-    {file, SG_PRECISION_FP32, SG_BATCHING_TRIE, FP32}, {file, SG_PRECISION_FP32, SG_BATCHING_DENSE, FP32}, \
-        {file, SG_PRECISION_BF16, SG_BATCHING_TRIE, BF16},                                                 \
-    {                                                                                                      \
-        file, SG_PRECISION_BF16, SG_BATCHING_DENSE, BF16                                                   \
-    }
+typedef struct {
+    sg_precision precision;
+    const char *name;
+    double tolerance;
+} precision_case;
 
-static variant variants[] = {VARIANTS("case_tiny.h5"), VARIANTS("case_one_layer.h5"),
-                             VARIANTS("case_two_layers.h5"), VARIANTS("case_dropout.h5")};
+static const precision_case precisions[] = {
+    {SG_PRECISION_FP32, "fp32", 1e-4}, {SG_PRECISION_BF16, "bf16", 3e-2}, {SG_PRECISION_TF32, "tf32", 2e-3}};
+static const char *const files[] = {"case_tiny.h5", "case_one_layer.h5", "case_two_layers.h5",
+                                    "case_dropout.h5"};
 
 int main(void)
 {
-    enum { COUNT = sizeof variants / sizeof *variants };
-    struct CMUnitTest tests[COUNT];
-    static char names[COUNT][64];
-    for (int i = 0; i < COUNT; i++) {
-        snprintf(names[i], sizeof names[i], "%s %s %s", variants[i].file,
-                 variants[i].precision == SG_PRECISION_FP32 ? "fp32" : "bf16",
-                 variants[i].batching == SG_BATCHING_TRIE ? "trie" : "dense");
-        tests[i] = (struct CMUnitTest){names[i], run_case, NULL, NULL, &variants[i]};
+    enum { FILES = 4, PRECISIONS = 3, MOST = FILES * PRECISIONS * 2 };
+    static variant variants[MOST];
+    static char names[MOST][64];
+    struct CMUnitTest tests[MOST] = {{0}};
+    int count = 0, precision_count = test_device_is_cpu() ? 2 : PRECISIONS; /* tf32 is for GPUs */
+    for (int f = 0; f < FILES; f++) {
+        for (int k = 0; k < 2 * precision_count; k++) {
+            const precision_case *p = &precisions[k / 2];
+            sg_batching batching = k % 2 ? SG_BATCHING_DENSE : SG_BATCHING_TRIE;
+            variants[count] = (variant){files[f], p->precision, batching, p->tolerance};
+            snprintf(names[count], sizeof names[count], "%s %s %s", files[f], p->name,
+                     k % 2 ? "dense" : "trie");
+            tests[count] = (struct CMUnitTest){names[count], run_case, NULL, NULL, &variants[count]};
+            count++;
+        }
     }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return _cmocka_run_group_tests("reference", tests, (size_t)count, NULL, NULL);
 }

@@ -20,6 +20,8 @@ static int set_up(void **state)
     assert_ok(sg_synth_resolve(&synth, SG_SYNTH_SMALL));
     assert_ok(sg_synth_corpus(&f->corpus, &synth, 1, &report));
     assert_ok(sg_config_defaults(&f->config));
+    const char *device = getenv("SIPGPU_TEST_DEVICE"); /* as --device takes it */
+    snprintf(f->config.device, sizeof f->config.device, "%s", device ? device : "cpu");
     f->config.units = 20;
     f->config.forget_bias = 3;
     f->config.learning_rate = 5e-3;

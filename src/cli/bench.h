@@ -1,0 +1,98 @@
+/* bench.h: what the `bench` commands share: options that describe a network and its batches, and engines that
+ * train on them.
+ */
+#ifndef SG_CLI_BENCH_H
+#define SG_CLI_BENCH_H
+
+#include "cli/cli.h"
+#include "corpus/corpus.h"
+#include "engine/engine.h"
+
+typedef struct {
+    sg_common_options common;
+    char corpus[SG_TEXT_MAX], device[SG_TEXT_MAX], with[SG_TEXT_MAX];
+    int64_t message_types, length, classes, dialogs, units, layers, batch, steps, warmup, threads, seed,
+        seeds;
+    int64_t size, rows, repeats;
+    double dropout, clip_norm;
+    int precision, with_precision, padding, batching, graphs;
+    bool json, no_peak;
+} sg_bench_options;
+
+/* Rows of an option table. */
+/* clang-format off */
+#define SG_BENCH_INT(key, value, low, high, help)                                                           \
+    {NULL, #key, SG_OPT_INT, offsetof(sg_bench_options, key), value, low, high, NULL, "N", help, 0}
+#define SG_BENCH_REAL(key, value, low, high, help)                                                          \
+    {NULL, #key, SG_OPT_REAL, offsetof(sg_bench_options, key), value, low, high, NULL, "X", help, 0}
+#define SG_BENCH_ENUM(key, value, choices, help)                                                            \
+    {NULL, #key, SG_OPT_ENUM, offsetof(sg_bench_options, key), value, 0, 0, choices, NULL, help, 0}
+#define SG_BENCH_TEXT(key, value, argument, help)                                                           \
+    {NULL, #key, SG_OPT_TEXT, offsetof(sg_bench_options, key), value, 0, 0, NULL, argument, help, 0}
+#define SG_BENCH_FLAG(key, help)                                                                            \
+    {NULL, #key, SG_OPT_FLAG, offsetof(sg_bench_options, key), NULL, 0, 0, NULL, NULL, help, 0}
+
+#define SG_BENCH_NETWORK_OPTIONS                                                                            \
+    SG_BENCH_TEXT(corpus, NULL, "FILE",                                                                     \
+                  "draw batches from this corpus; otherwise one is made up with the shape below"),          \
+    SG_BENCH_INT(dialogs, "18782", 10, 100000000, "dialogs of the made-up corpus"),                         \
+    SG_BENCH_INT(classes, "1492", 3, 10000000, "its classes N"),                                            \
+    SG_BENCH_INT(message_types, "18", 2, 1000, "its message types M"),                                      \
+    SG_BENCH_INT(length, "56", 2, 10000, "its longest dialog L"),                                           \
+    SG_BENCH_INT(units, "0", 0, SG_UNITS_MAX, "units H of each layer; 0: one for each class"),              \
+    SG_BENCH_INT(layers, "1", 1, SG_LAYERS_MAX, "LSTM layers"),                                             \
+    SG_BENCH_REAL(dropout, "0", 0, 0.99, "dropout on the last LSTM's output"),                              \
+    SG_BENCH_ENUM(padding, "post", SG_PADDING_CHOICES, "where the zeros stand"),                            \
+    SG_BENCH_INT(batch, "933", 1, 1000000, "dialogs in an update"),                                         \
+    SG_BENCH_ENUM(batching, "trie", SG_BATCHING_CHOICES, "share equal prefixes, or run every row"),         \
+    SG_BENCH_REAL(clip_norm, "0", 0, 1e9, "bound on the gradient's norm; 0: none"),                         \
+    SG_BENCH_INT(seed, "1", 0, 9e15, "starting weights and order of the dialogs")
+
+#define SG_BENCH_DEVICE_OPTIONS                                                                             \
+    SG_BENCH_TEXT(device, "auto", "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]"),                            \
+    SG_BENCH_ENUM(precision, "auto", SG_PRECISION_CHOICES, "what products are computed in"),                \
+    {NULL, "threads", SG_OPT_INT, offsetof(sg_bench_options, threads), NULL, 1, 1024, NULL, "N",            \
+     "threads to compute with; all cores if left out", 0},                                                  \
+    SG_BENCH_FLAG(json, "print one JSON object instead of a table"),                                        \
+    SG_COMMON_OPTIONS(sg_bench_options)
+/* clang-format on */
+
+/* The corpus that batches are drawn from, and the network for it. */
+typedef struct {
+    sg_corpus corpus;
+    sg_spec spec;
+    sg_sequences set;
+    int64_t *rows; /* dialogs of the train split */
+    int64_t row_count;
+} sg_bench_data;
+
+/* SG_E_CONFIG if the train split is smaller than a batch. */
+sg_status sg_bench_data_open(const sg_bench_options *options, sg_bench_data *data);
+void sg_bench_data_close(sg_bench_data *data); /* a zeroed struct is fine */
+
+/* An engine that trains on the data, walking through epochs as training does, full batches only. */
+typedef struct {
+    const sg_bench_options *options;
+    const sg_bench_data *data;
+    uint64_t seed;
+    sg_engine *engine;
+    sg_plan plan;  /* of the step begun last */
+    int64_t begun; /* steps so far */
+    int32_t *order, *classes;
+} sg_bench_trainer;
+
+sg_status sg_bench_trainer_open(const sg_bench_options *options, const sg_bench_data *data,
+                                const char *device, int precision, uint64_t seed, sg_bench_trainer *trainer);
+void sg_bench_trainer_close(sg_bench_trainer *trainer);
+
+/* Begins a step; the caller collects it with sg_engine_end_step. */
+sg_status sg_bench_trainer_begin(sg_bench_trainer *trainer);
+
+/* Begins a step and waits for it. */
+sg_status sg_bench_trainer_step(sg_bench_trainer *trainer, sg_step_result *result);
+
+/* Parses the command line of a bench command; frees nothing that has to be kept. */
+sg_status sg_bench_parse(const char *name, const sg_option *table, const char *about,
+                         sg_bench_options *options, int argc, char **argv, bool *done);
+
+#endif

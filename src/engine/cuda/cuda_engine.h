@@ -1,0 +1,110 @@
+/* cuda_engine.h: the state of a trie engine on a GPU; private to src/engine/cuda. */
+#ifndef SG_ENGINE_CUDA_CUDA_ENGINE_H
+#define SG_ENGINE_CUDA_CUDA_ENGINE_H
+
+#include "engine/backend.h"
+#include "engine/cuda/device.h"
+
+/* What the forward pass of one layer leaves for the backward pass, by node. */
+typedef struct {
+    sg_block gates; /* [nodes, 4H] activations i, f, c, o */
+    sg_block c;     /* [nodes, H] */
+    sg_block h;     /* [nodes, H] operand */
+} sg_cuda_states;
+
+/* How rows are gathered into chunks for sg_kernel_row_sums; device addresses. */
+typedef struct {
+    const int32_t *member, *chunk_first, *group_first;
+    int chunks, groups;
+} sg_cuda_chunks;
+
+/* A batch's plan on the device: the arrays of model/plan.h and what follows from them. */
+typedef struct {
+    const int32_t *parent, *child_first, *child, *leaf_of_node;
+    const uint16_t *token;
+    const int32_t *head_node, *head_row, *head_label, *head_first;
+    const float *head_weight, *mask;
+    sg_cuda_chunks by_token; /* nodes by token: gradients of layer 0's kernel and bias */
+    sg_cuda_chunks nodes;    /* all nodes: gradient of a higher layer's bias */
+    sg_cuda_chunks heads;    /* all heads: gradient of the dense bias */
+} sg_cuda_plan;
+
+typedef struct {
+    sg_gpu gpu;
+    sg_weights weights;
+    sg_steps steps;
+    char description[128];
+    sg_block table; /* [M + 1, 4H]: what layer 0 adds for a token, bias included; row 0 is padding */
+    bool table_is_stale;
+
+    /* Storage of a batch, grown as needed. */
+    sg_block batch; /* the staged plan */
+    sg_cuda_plan plan;
+    sg_cuda_states states[SG_LAYERS_MAX];
+    sg_block dz;             /* [nodes, 4H] bf16 gradients of the sums; as floats they replace the gates */
+    sg_block z_sum;          /* [inner nodes, 4H] operand: the same, summed over children; of one layer */
+    sg_block input_gradient; /* [nodes, H]: what layer 1 sends down */
+    sg_block product;        /* [widest level, 4H] Z = H R, and on the way back dH = dZ R^T */
+    sg_block c_sum[2];       /* [widest level, H] gradients of cell states, by parent */
+    sg_block leaf_gradient;  /* [leaves, H] */
+    sg_block head_scale;     /* [heads, H], with dropout */
+    sg_block head_operand;   /* [heads, H] operand */
+    sg_block head_gradient;  /* [heads, H] */
+    sg_block head_output;    /* [heads, N] */
+    sg_block output_operand; /* [heads, N] with bf16 */
+    sg_block head_loss, head_argmax;
+    sg_block partial; /* of row sums */
+
+    /* Inference: two levels of states, then blocks of leaves. */
+    sg_block infer_c[SG_LAYERS_MAX][2], infer_h[SG_LAYERS_MAX][2], infer_x, leaf_h;
+    sg_block leaf_output, leaf_argmax, leaf_p_max, leaf_moments;
+
+    bool graphs;
+    cudaGraphExec_t graph; /* the last step's, updated for the next */
+} sg_cuda;
+
+/* Brings the token table up to date. */
+sg_status sg_cuda_refresh(sg_cuda *cuda);
+
+/* Enqueues forward and backward of a batch; the outcome's loss and right are set on the device.  Storage and
+ * plan must have been prepared. */
+sg_status sg_cuda_prepare(sg_cuda *cuda, const sg_batch *batch);
+sg_status sg_cuda_enqueue_gradients(sg_cuda *cuda, const sg_batch *batch);
+
+/* Copies the plan to the device; `labels`: heads and what only the backward pass needs, too. */
+sg_status sg_cuda_stage_plan(sg_cuda *cuda, const sg_plan *plan, const float *mask, bool labels);
+
+/* Products with weight tensor `number`, operands stored without gaps; all float results.
+ *   times_weights     c [rows, n] = a [rows, k] W      W [k, n]
+ *   times_transposed  c [rows, n] = a [rows, k] W^T    W [n, k]
+ *   outer             its gradient [m, n] = a^T b      a [rows, m], b [rows, n] */
+sg_status sg_cuda_times_weights(sg_cuda *cuda, sg_phase phase, const void *a, int64_t rows, int64_t k,
+                                int64_t n, int number, float *c);
+sg_status sg_cuda_times_transposed(sg_cuda *cuda, sg_phase phase, const void *a, int64_t rows, int64_t k,
+                                   int64_t n, int number, float *c);
+sg_status sg_cuda_outer(sg_cuda *cuda, sg_phase phase, const void *a, const void *b, int64_t rows, int64_t m,
+                        int64_t n, int number);
+
+/* The backend's functions that live in other files. */
+sg_status sg_cuda_gradients(void *self, const sg_batch *batch, sg_step_result *result);
+sg_status sg_cuda_begin_step(void *self, const sg_batch *batch, const sg_adam *adam);
+sg_status sg_cuda_infer(void *self, const sg_plan *plan, sg_outputs *outputs);
+
+/* Sizes of levels. */
+static inline int sg_inner_count(const sg_plan *plan, int t)
+{
+    return plan->level_inner[t + 1] - plan->level_inner[t];
+}
+
+static inline int sg_end_count(const sg_plan *plan, int t)
+{
+    return plan->level_end[t + 1] - plan->level_end[t];
+}
+
+/* Row `row` of an operand matrix of rows of `width`. */
+static inline void *sg_operand_at(const sg_cuda *cuda, const sg_block *block, int64_t row, int64_t width)
+{
+    return (char *)block->data + (size_t)(row * width) * cuda->gpu.operand_size;
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* cudnn_module.c: what sipgpu_cudnn.so exports. */
+#include "engine/cudnn/cudnn_engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void sg_cudnn_add_version(char *text, size_t size)
+{
+    size_t version = cudnnGetVersion(), used = strlen(text);
+    if (used < size)
+        snprintf(text + used, size - used, ", cuDNN %zu.%zu.%zu", version / 10000, version / 100 % 100,
+                 version % 100);
+}
+
+static sg_status describe(int index, char *text, size_t size)
+{
+    SG_TRY(sg_gpu_describe(index, text, size));
+    sg_cudnn_add_version(text, size);
+    return SG_OK;
+}
+
+/* The one symbol that the program looks up (backend.h). */
+extern const sg_module sipgpu_module;
+
+__attribute__((visibility("default"))) const sg_module sipgpu_module = {
+    .abi = SG_MODULE_ABI,
+    .name = "cudnn",
+    .error_text = sg_error_text,
+    .error_origin = sg_error_origin,
+    .count = sg_gpu_count,
+    .describe = describe,
+    .backend = &sg_cudnn_backend,
+};
