@@ -49,7 +49,8 @@ SG_HD float sg_exp(float x)
 }
 
 /* 1/x for 1 <= x < 2^127.  A GPU's division branches to a slow path for numbers that do not occur here, and
- * the branches keep the units of a thread from overlapping; its approximation and one Newton step have none. */
+ * the branches keep the units of a thread from overlapping; its approximation and one Newton step have none.
+ */
 SG_HD float sg_reciprocal(float x)
 {
 #ifdef __CUDA_ARCH__

@@ -123,16 +123,16 @@ static sg_status forward_level(sg_cuda *cuda, const sg_plan *plan, int layer, in
 static sg_status forward_layer(sg_cuda *cuda, const sg_plan *plan, int layer)
 {
     int64_t h = cuda->weights.units;
-    const sg_layout *at = &cuda->weights.layout;
+    int kernel = cuda->weights.layout.kernel[layer], recurrent = cuda->weights.layout.recurrent[layer];
     sg_cuda_states *s = &cuda->states[layer];
     if (layer > 0)
         SG_TRY(sg_cuda_times_weights(cuda, SG_PHASE_FORWARD, cuda->states[layer - 1].h.data, plan->nodes, h,
-                                     4 * h, at->kernel[layer], s->gates.data));
+                                     4 * h, kernel, s->gates.data));
     for (int t = 0; t < plan->steps; t++) {
         if (t > 0)
             SG_TRY(sg_cuda_times_weights(
                 cuda, SG_PHASE_FORWARD, sg_operand_at(cuda, &s->h, plan->level_inner[t - 1], h),
-                sg_inner_count(plan, t - 1), h, 4 * h, at->recurrent[layer], cuda->product.data));
+                sg_inner_count(plan, t - 1), h, 4 * h, recurrent, cuda->product.data));
         SG_TRY(forward_level(cuda, plan, layer, t));
     }
     return SG_OK;
