@@ -29,6 +29,8 @@ sipgpu_find(inih::inih libinih-dev ini.h LIBRARIES inih)
 sipgpu_find(xxhash::xxhash libxxhash-dev xxhash.h)
 sipgpu_find(DNNL::DNNL libdnnl-dev dnnl.h LIBRARIES dnnl)
 sipgpu_find(LAPACKE::LAPACKE liblapacke-dev lapacke.h LIBRARIES lapacke)
+sipgpu_find(PCAP::PCAP libpcap-dev pcap/pcap.h LIBRARIES pcap)
+sipgpu_find(ZLIB::ZLIB zlib1g-dev zlib.h LIBRARIES z)
 sipgpu_find(cJSON::cJSON libcjson-dev cjson/cJSON.h LIBRARIES cjson)
 # Debian keeps serial HDF5 in a folder of its own.
 sipgpu_find(HDF5::C libhdf5-dev hdf5.h LIBRARIES hdf5 HINTS hdf5/serial)

@@ -1,5 +1,6 @@
 #include "base/files.h"
 #include "base/log.h"
+#include "cli/capture_import.h"
 #include "cli/cli.h"
 #include "corpus/import.h"
 #include "corpus/split.h"
@@ -13,8 +14,10 @@ enum { SEPARATOR_AUTO, SEPARATOR_TAB, SEPARATOR_COMMA, SEPARATOR_SEMICOLON };
 
 typedef struct {
     sg_common_options common;
-    char out[SG_TEXT_MAX], columns[SG_TEXT_MAX], alphabet[SG_TEXT_MAX];
-    int separator, truncate, order;
+    char out[SG_TEXT_MAX], columns[SG_TEXT_MAX], alphabet[SG_TEXT_MAX], bpf[SG_TEXT_MAX];
+    sg_text_list pcap;
+    int separator, truncate, order, rule, retransmissions, dialogs;
+    int64_t duplicates_ms;
     int64_t types, max_length, min_length, seed;
     double share[SG_SPLITS];
     bool force;
@@ -24,6 +27,17 @@ typedef struct {
 
 static const sg_option table[] = {
     {NULL, "out", SG_OPT_TEXT, AT(out), "", 0, 0, NULL, "FILE", "the corpus to write", 'o'},
+    {NULL, "pcap", SG_OPT_APPEND, AT(pcap), NULL, 0, 0, NULL, "FILE",
+     "capture to read, not tables: pcap, pcapng, gzipped, -; several times", 'r'},
+    {NULL, "bpf", SG_OPT_TEXT, AT(bpf), "", 0, 0, NULL, "FILTER", "captures: packets to take", 0},
+    {NULL, "type_rule", SG_OPT_ENUM, AT(rule), "paper", 0, 0, "paper|cseq", NULL,
+     "captures: types are methods and codes, or codes with their method (200-INVITE)", 0},
+    {NULL, "retransmissions", SG_OPT_ENUM, AT(retransmissions), "keep", 0, 0, "keep|collapse", NULL,
+     "captures: leave copies of messages in, or out", 0},
+    {NULL, "dialogs", SG_OPT_ENUM, AT(dialogs), "all", 0, 0, "all|ended", NULL,
+     "captures: also dialogs that are cut off, silent, or began before", 0},
+    {NULL, "duplicates_ms", SG_OPT_INT, AT(duplicates_ms), "0", 0, 10000, NULL, "N",
+     "captures: leave out identical datagrams within so many milliseconds", 0},
     {NULL, "columns", SG_OPT_TEXT, AT(columns), "", 0, 0, NULL, "A,B,...",
      "columns of tables without header: call_id, time, message, method, status, from, to, -", 0},
     {NULL, "separator", SG_OPT_ENUM, AT(separator), "auto", 0, 0, "auto|tab|comma|semicolon", NULL,
@@ -53,7 +67,8 @@ static const char about[] =
     "method and a status), and who it is from.  Takes CSV and TSV with a header, and what\n"
     "  tshark -r FILE -Y sip -T fields -E header=y -E occurrence=f -e sip.Call-ID \\\n"
     "    -e frame.time_epoch -e sip.from.addr -e sip.Method -e sip.Status-Code\n"
-    "prints.  Messages with one Call-ID are a dialog, ordered by time.  FILE may be - for standard input.";
+    "prints.  Messages with one Call-ID are a dialog, ordered by time.  FILE may be - for standard input.\n"
+    "With --pcap it reads captures itself, and follows dialogs as `watch` does.";
 
 static sg_status read_file(sg_import *import, const char *path)
 {
@@ -103,6 +118,40 @@ static sg_status report(const import_options *o, const sg_corpus *corpus, const 
     return SG_OK;
 }
 
+static void report_captures(const sg_capture_import_report *r)
+{
+    sg_note("%" PRIu64 " packets, %" PRIu64 " SIP messages, %" PRIu64 " dialogs, %" PRIu64
+            " copies of messages",
+            r->counts.count[SG_COUNT_PACKETS], r->counts.count[SG_COUNT_MESSAGES], r->tracker.begun,
+            r->tracker.repeats);
+    for (int k = SG_COUNT_MESSAGES + 1; k < SG_COUNT_NUMBER; k++)
+        if (r->counts.count[k] && k != SG_COUNT_MESSAGE_BYTES)
+            sg_note("%" PRIu64 " %s", r->counts.count[k], sg_count_text((sg_count)k));
+    if (r->tracker.no_call_id)
+        sg_note("%" PRIu64 " messages without a Call-ID were left out", r->tracker.no_call_id);
+    if (r->untyped)
+        sg_note("%" PRIu64 " messages have no type that can be named, and were left out", r->untyped);
+    if (r->tracker.truncated)
+        sg_note("%" PRIu64 " messages are beyond what is kept of a dialog", r->tracker.truncated);
+    if (r->unfinished)
+        sg_note("%" PRIu64 " dialogs without an end were left out", r->unfinished);
+}
+
+static sg_status read_captures(const import_options *o, sg_import *import)
+{
+    const sg_capture_import options = {.files = &o->pcap,
+                                       .filter = o->bpf,
+                                       .rule = (sg_type_rule)o->rule,
+                                       .repeats = (sg_repeats)o->retransmissions,
+                                       .ended_only = o->dialogs == 1,
+                                       .messages_max = SG_DIALOG_MESSAGES_MAX,
+                                       .duplicates_us = 1000 * o->duplicates_ms};
+    sg_capture_import_report report;
+    SG_TRY(sg_capture_import_read(import, &options, &report));
+    report_captures(&report);
+    return SG_OK;
+}
+
 static sg_status make_corpus(const import_options *o, const sg_text_list *files, sg_corpus *corpus,
                              sg_import_report *r)
 {
@@ -114,12 +163,15 @@ static sg_status make_corpus(const import_options *o, const sg_text_list *files,
                                  .max_length = o->max_length,
                                  .min_length = o->min_length,
                                  .drop_long = o->truncate == 1,
-                                 .file_order = o->order == 1};
+                                 .file_order = o->order == 1,
+                                 .any_names = o->pcap.count && o->rule == SG_RULE_CSEQ};
     sg_import *import;
     SG_TRY(sg_import_open(&import, &options));
     sg_status status = SG_OK;
     for (size_t i = 0; i < files->count && status == SG_OK; i++)
         status = read_file(import, files->items[i]);
+    if (status == SG_OK && o->pcap.count)
+        status = read_captures(o, import);
     if (status == SG_OK)
         status = sg_import_finish(import, corpus, r);
     sg_import_close(import);
@@ -135,8 +187,11 @@ static sg_status import_files(const char *name, const import_options *o, const s
     SG_TRY(sg_file_check_writable(o->out, o->force));
     SG_TRY(sg_split_sizes(1000000, o->share, size)); /* wrong shares show before a long read */
     SG_TRY(make_corpus(o, files, &corpus, &r));
-    snprintf(corpus.source, sizeof corpus.source, "imported from %.180s%s", files->items[0],
-             files->count > 1 ? " and others" : "");
+    snprintf(corpus.source, sizeof corpus.source, "imported from %.180s%s",
+             files->count ? files->items[0] : o->pcap.items[0],
+             files->count + o->pcap.count > 1 ? " and others" : "");
+    snprintf(corpus.type_rule, sizeof corpus.type_rule, "%s", sg_type_rule_name((sg_type_rule)o->rule));
+    corpus.collapsed = o->retransmissions == SG_REPEATS_COLLAPSE;
     sg_status status = sg_split_sizes(corpus.dialogs, o->share, size);
     if (status == SG_OK)
         status = sg_split_draw(&corpus, size, (uint64_t)o->seed);
@@ -155,8 +210,12 @@ sg_status sg_run_corpus_import(const char *name, int argc, char **argv)
     bool done;
     sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &files, SG_TEXT_LIST_MAX, &done);
     if (status == SG_OK && !done)
-        status = files.count ? import_files(name, &o, &files)
-                             : sg_fail(SG_E_USAGE, "%s wants at least one file", name);
+        status = files.count && o.pcap.count
+                     ? sg_fail(SG_E_USAGE, "either tables or captures, not both (%s, --pcap %s)",
+                               files.items[0], o.pcap.items[0])
+                 : files.count || o.pcap.count ? import_files(name, &o, &files)
+                                               : sg_fail(SG_E_USAGE, "%s wants at least one file", name);
     free(files.items);
+    free(o.pcap.items);
     return status;
 }

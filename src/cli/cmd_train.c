@@ -7,6 +7,7 @@
 #include "cli/signals.h"
 #include "detect/detection.h"
 #include "detect/evaluate.h"
+#include "detect/prefix_limits.h"
 #include "detect/report.h"
 #include "detect/report_json.h"
 #include "train/trainer.h"
@@ -153,7 +154,8 @@ static void show_settings(const sg_config *config, const sg_corpus *corpus, cons
 
 /* ---- what the trained network says ---- */
 
-static sg_status infer_classes(const sg_config *config, const sg_corpus *corpus, const sg_model *model,
+/* The outputs for all classes, and the limits for dialogs that go on. */
+static sg_status infer_classes(const sg_config *config, const sg_corpus *corpus, sg_model *model,
                                sg_outputs *outputs)
 {
     sg_engine_options options;
@@ -162,6 +164,8 @@ static sg_status infer_classes(const sg_config *config, const sg_corpus *corpus,
     SG_TRY(sg_config_engine(config, &options));
     SG_TRY(sg_engine_open(&engine, &model->spec, &options));
     sg_status status = sg_infer_classes(engine, model, corpus, outputs, &seconds);
+    if (status == SG_OK && config->prefix_limits)
+        status = sg_prefix_limits_fit(model, engine);
     sg_engine_close(engine);
     return status;
 }

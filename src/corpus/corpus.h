@@ -4,7 +4,8 @@
  * (Definition 4 of the paper).  A class is a unique sequence of the whole corpus (Definition 7).
  *
  * File layout (HDF5, readable by any HDF5 tool).  Root attributes: format "sipgpu-corpus", version 1,
- * max_length, num_classes, source, tool.  Datasets:
+ * max_length, num_classes, source, tool; optional: type_rule (what makes a message type, sip/alphabet.h;
+ * "paper/1" if it is not there), retransmissions ("keep" or "collapse": copies are left out).  Datasets:
  *
  *   /alphabet             [M] strings: the name of type id i+1
  *   /dialogs/sequence     [D, L] u8 (u16 when M > 255), zero padded
@@ -29,12 +30,14 @@ enum { SG_MESSAGE_TYPES_MAX = 65535, SG_LENGTH_MAX = 65535, SG_CLASSES_MAX = 1 <
 typedef enum { SG_SPLIT_TRAIN, SG_SPLIT_VALIDATION, SG_SPLIT_TEST, SG_SPLITS } sg_split;
 
 typedef struct {
-    int message_types; /* M */
-    int max_length;    /* L */
-    int classes;       /* N */
-    int64_t dialogs;   /* D */
-    char **alphabet;   /* [M] */
-    char source[256];  /* how it was made */
+    int message_types;  /* M */
+    int max_length;     /* L */
+    int classes;        /* N */
+    int64_t dialogs;    /* D */
+    char **alphabet;    /* [M] */
+    char source[256];   /* how it was made */
+    char type_rule[16]; /* what makes a type: "paper/1", "cseq/1"; "" counts as the former */
+    bool collapsed;     /* retransmissions are left out */
 
     int32_t *label; /* [D], 0..N-1; the sequence of dialog d is that of class label[d] */
     int32_t *user_agent;

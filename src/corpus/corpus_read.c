@@ -1,5 +1,6 @@
 #include "base/h5.h"
 #include "base/memory.h"
+#include "corpus/conventions.h"
 #include "corpus/corpus.h"
 #include "corpus/sequence_set.h"
 
@@ -81,6 +82,7 @@ static sg_status read_head(const sg_h5 *file, sg_corpus *corpus)
     SG_TRY(sg_h5_get_int(file, "/", "num_classes", 1, SG_CLASSES_MAX, &N));
     if (sg_h5_has_attribute(file, "/", "source"))
         SG_TRY(sg_h5_get_text(file, "/", "source", corpus->source, sizeof corpus->source));
+    SG_TRY(sg_conventions_read(file, corpus->type_rule, &corpus->collapsed));
     SG_TRY(sg_h5_read_texts(file, "/alphabet", -1, SG_MESSAGE_TYPES_MAX, NAME_LENGTH_MAX, &corpus->alphabet,
                             &M));
     corpus->message_types = (int)M;

@@ -1,5 +1,6 @@
 #include "base/h5.h"
 #include "base/memory.h"
+#include "corpus/conventions.h"
 #include "corpus/corpus.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ static sg_status write_attributes(sg_h5 *file, const sg_corpus *corpus, const ch
     SG_TRY(sg_h5_set_int(file, "/", "max_length", corpus->max_length));
     SG_TRY(sg_h5_set_int(file, "/", "num_classes", corpus->classes));
     SG_TRY(sg_h5_set_text(file, "/", "source", corpus->source));
+    SG_TRY(sg_conventions_write(file, corpus->type_rule, corpus->collapsed));
     return sg_h5_set_text(file, "/", "tool", tool);
 }
 

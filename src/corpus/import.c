@@ -154,8 +154,8 @@ static sg_status find_dialog(sg_import *import, const char *call_id, int32_t *di
     return SG_OK;
 }
 
-static sg_status add_message(sg_import *import, const char *call_id, int64_t time, const char *type,
-                             const char *from)
+sg_status sg_import_add(sg_import *import, const char *call_id, int64_t time, const char *type,
+                        const char *from)
 {
     sg_import_message m = {.time = time};
     int32_t agent;
@@ -169,6 +169,7 @@ static sg_status add_message(sg_import *import, const char *call_id, int64_t tim
         d->user_agent = agent;
     }
     d->messages++;
+    import->report.messages++;
     SG_TRY(sg_grow(&import->messages, &import->messages_capacity, import->count + 1, "messages"));
     import->messages[import->count++] = m;
     return SG_OK;
@@ -198,8 +199,7 @@ static sg_status read_record(sg_import *import, const layout *l, const sg_table_
         skip(import, reader, name, SG_SKIP_MESSAGE);
         return SG_OK;
     }
-    import->report.messages++;
-    return add_message(import, call_id, time, type, cell_of(l, reader, FROM));
+    return sg_import_add(import, call_id, time, type, cell_of(l, reader, FROM));
 }
 
 /* The layout of a table: from the option (then a header is no message), or from the header. */
@@ -257,7 +257,9 @@ static sg_status read_wanted(sg_import *import)
     snprintf(copy, sizeof copy, "%s", import->options.alphabet);
     int count = split_list(copy, names, SG_TEXT_MAX);
     for (int i = 0; i < count; i++) {
-        if (!sg_parse_message(names[i], type))
+        if (import->options.any_names && strlen(names[i]) < sizeof type)
+            snprintf(type, sizeof type, "%s", names[i]);
+        else if (!sg_parse_message(names[i], type))
             return sg_fail(SG_E_USAGE, "--alphabet: '%s' is neither a method nor a status code", names[i]);
         SG_TRY(sg_text_set_add(&import->wanted, type, &number));
         if (number != i)

@@ -26,6 +26,7 @@ typedef struct {
     int64_t min_length;   /* shorter dialogs are left out */
     bool drop_long;       /* leave out dialogs beyond max_length; else cut them */
     bool file_order;      /* keep the order of the files instead of that of time */
+    bool any_names;       /* names of types, and of `alphabet`, are taken as they are: 200-INVITE */
 } sg_import_options;
 
 typedef enum {
@@ -59,6 +60,11 @@ void sg_import_close(sg_import *import); /* NULL is fine */
 
 /* Reads one table; `name` stands in messages.  SG_E_FORMAT "name:line: ..." if its columns are unknown. */
 sg_status sg_import_read(sg_import *import, FILE *in, const char *name);
+
+/* Adds one message that comes from elsewhere: the dialog's name, nanoseconds since 1970, the name of its type
+ * and who it is from (NULL: not known). */
+sg_status sg_import_add(sg_import *import, const char *call_id, int64_t time, const char *type,
+                        const char *from);
 
 /* Makes the corpus: dialogs and classes in order of first appearance, all in train.  SG_E_FORMAT if nothing
  * is left. The report is filled in any case. */

@@ -2,6 +2,8 @@
 
 #include "base/h5.h"
 #include "base/memory.h"
+#include "corpus/conventions.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +43,8 @@ static sg_status fill_from_corpus(sg_model *model, const sg_corpus *corpus)
         if (corpus->split[d] == SG_SPLIT_TRAIN)
             model->class_train[corpus->label[d]]++;
     memcpy(model->corpus_digest, corpus->digest, sizeof model->corpus_digest);
+    memcpy(model->type_rule, corpus->type_rule, sizeof model->type_rule);
+    model->collapsed = corpus->collapsed;
     return sg_params_alloc(&model->params, &model->spec);
 }
 
@@ -66,6 +70,7 @@ void sg_model_free(sg_model *model)
     free(model->class_length);
     free(model->class_train);
     free(model->config);
+    free(model->prefix_limit);
     sg_params_free(&model->params);
     *model = (sg_model){0};
 }
@@ -119,6 +124,10 @@ static sg_status write_detectors(sg_h5 *file, const sg_model *model)
         SG_TRY(sg_h5_set_real(file, "/thresholds", "skewness", model->lambda_skewness));
         SG_TRY(sg_h5_set_real(file, "/thresholds", "kurtosis", model->lambda_kurtosis));
     }
+    const int64_t limits[2] = {model->spec.max_length, 2};
+    if (model->prefix_limit)
+        SG_TRY(sg_h5_write(file, "/prefix_thresholds", H5T_NATIVE_DOUBLE, 2, limits, false,
+                           model->prefix_limit));
     if (model->has_kmeans)
         SG_TRY(sg_h5_write(file, "/kmeans/centroids", H5T_NATIVE_DOUBLE, 2, two, false, model->centroid));
     return SG_OK;
@@ -145,6 +154,7 @@ static sg_status write_training(sg_h5 *file, const sg_model *model)
 static sg_status write_all(sg_h5 *file, const sg_model *model, const sg_optimizer_state *state)
 {
     SG_TRY(write_spec(file, &model->spec));
+    SG_TRY(sg_conventions_write(file, model->type_rule, model->collapsed));
     SG_TRY(write_classes(file, model));
     SG_TRY(write_tensors(file, "/params", &model->params));
     SG_TRY(write_detectors(file, model));
@@ -259,6 +269,14 @@ static sg_status read_detectors(const sg_h5 *file, sg_model *model)
         SG_TRY(sg_h5_get_real(file, "/thresholds", "skewness", &model->lambda_skewness));
         SG_TRY(sg_h5_get_real(file, "/thresholds", "kurtosis", &model->lambda_kurtosis));
     }
+    if (sg_h5_has(file, "/prefix_thresholds")) {
+        const int64_t limits[2] = {model->spec.max_length, 2};
+        SG_TRY(sg_alloc(&model->prefix_limit, limits[0], "limits of prefixes"));
+        SG_TRY(sg_h5_read(file, "/prefix_thresholds", H5T_NATIVE_DOUBLE, 2, limits, model->prefix_limit));
+        for (int k = 0; k < model->spec.max_length; k++)
+            if (!isfinite(model->prefix_limit[k].skewness) || !isfinite(model->prefix_limit[k].kurtosis))
+                return sg_fail(SG_E_FORMAT, "%s: /prefix_thresholds row %d is not finite", file->path, k);
+    }
     model->has_kmeans = sg_h5_has(file, "/kmeans/centroids");
     return model->has_kmeans
                ? sg_h5_read(file, "/kmeans/centroids", H5T_NATIVE_DOUBLE, 2, two, model->centroid)
@@ -290,6 +308,7 @@ static sg_status read_training(const sg_h5 *file, sg_model *model)
 static sg_status read_all(const sg_h5 *file, sg_model *model, sg_optimizer_state *state)
 {
     SG_TRY(read_spec(file, &model->spec));
+    SG_TRY(sg_conventions_read(file, model->type_rule, &model->collapsed));
     SG_TRY(read_classes(file, model));
     SG_TRY(read_tensors(file, "/params", &model->spec, &model->params));
     SG_TRY(read_detectors(file, model));

@@ -1,11 +1,12 @@
 /* model.h: a trained network and its file.
  *
  * HDF5, root attributes format "sipgpu-model", version 1, message_types, max_length, units, classes, layers,
- * dropout, padding; /params/<tensor> float32 (params.h); /alphabet; /classes/{sequence, length, train_count};
- * /thresholds attributes skewness, kurtosis; /kmeans/centroids [2, 2] (low cluster first; columns skewness,
- * kurtosis); /training attributes config, seed, epoch, update, goal_reached, partial_loss, partial_right,
- * best_pd, best_loss, corpus_digest, tool, precision, device. A checkpoint is a model file with
- * /optimizer/m/<tensor> and /optimizer/v/<tensor>.
+ * dropout, padding, type_rule, retransmissions; /params/<tensor> float32 (params.h); /alphabet;
+ * /classes/{sequence, length, train_count}; /thresholds attributes skewness, kurtosis; /prefix_thresholds [L,
+ * 2] (optional; columns skewness, kurtosis; row k-1 for dialogs that go on after k messages);
+ * /kmeans/centroids [2, 2] (low cluster first; columns skewness, kurtosis); /training attributes config,
+ * seed, epoch, update, goal_reached, partial_loss, partial_right, best_pd, best_loss, corpus_digest, tool,
+ * precision, device. A checkpoint is a model file with /optimizer/m/<tensor> and /optimizer/v/<tensor>.
  */
 #ifndef SG_MODEL_MODEL_H
 #define SG_MODEL_MODEL_H
@@ -13,16 +14,24 @@
 #include "corpus/corpus.h"
 #include "model/params.h"
 
+/* Limits of the moments of a dialog that still goes on. */
+typedef struct {
+    double skewness, kurtosis;
+} sg_prefix_limit;
+
 typedef struct {
     sg_spec spec;
     sg_params params;
     char **alphabet;          /* [M] */
+    char type_rule[16];       /* what makes a message type, as in the corpus */
+    bool collapsed;           /* the corpus is without retransmissions */
     uint16_t *class_sequence; /* [N, L], what each output stands for */
     uint16_t *class_length;   /* [N] */
     int64_t *class_train;     /* [N], dialogs of the train split; 0: never seen */
 
     bool has_thresholds; /* lambda of the threshold rule, from the train split */
     double lambda_skewness, lambda_kurtosis;
+    sg_prefix_limit *prefix_limit; /* [L], entry k-1 after k messages; NULL: not calibrated */
     bool has_kmeans;
     double centroid[2][2]; /* [low, high][skewness, kurtosis] */
 
@@ -30,7 +39,6 @@ typedef struct {
     uint64_t seed;
     bool goal_reached;         /* stop_when_train_pd was met: nothing is left to train */
     int64_t epoch, update;     /* completed */
-                               /* completed */
     double partial_loss;       /* of an epoch that has begun: sum of losses over its dialogs so far, and */
     int64_t partial_right;     /* how many were right */
     double best_pd, best_loss; /* of the best evaluation so far, -1 and 0 if there was none */

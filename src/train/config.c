@@ -62,6 +62,8 @@ const sg_option sg_config_table[] = {
          "stop when an evaluation finds this P_D on the train split; 0: never"),
     ENUM("train", "batching", batching, "trie", SG_BATCHING_CHOICES,
          "share equal prefixes within a batch, or run every row"),
+    FLAG("train", "prefix_limits", prefix_limits, "true",
+         "at the end, run the network over all beginnings of train dialogs, for `watch`"),
 
     TEXT("engine", "device", device, "auto", "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]"),
     ENUM("engine", "precision", precision, "auto", SG_PRECISION_CHOICES,

@@ -30,6 +30,7 @@ typedef struct {
     bool keep_best;
     double stop_when_train_pd;
     int batching; /* sg_batching */
+    bool prefix_limits;
     /* [engine] */
     char device[SG_TEXT_MAX];
     int precision; /* sg_precision */

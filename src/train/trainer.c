@@ -57,7 +57,7 @@ static double seconds_so_far(const run *r)
 static bool may_change(const sg_option *o)
 {
     static const char *const keys[] = {"data.corpus", "engine.threads", "engine.graphs",
-                                       "train.checkpoint_every"};
+                                       "train.checkpoint_every", "train.prefix_limits"};
     char name[128];
     snprintf(name, sizeof name, "%s.%s", o->section, o->key);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)

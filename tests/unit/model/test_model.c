@@ -47,6 +47,11 @@ static int set_up(void **state)
     f->model.lambda_skewness = 0.1 + 0.2;
     f->model.lambda_kurtosis = 1e-17;
     f->model.centroid[1][0] = 0.75;
+    strcpy(f->model.type_rule, "cseq/1");
+    f->model.collapsed = true;
+    f->model.prefix_limit = calloc((size_t)spec.max_length, sizeof *f->model.prefix_limit);
+    for (int k = 0; k < spec.max_length; k++)
+        f->model.prefix_limit[k] = (sg_prefix_limit){0.5 + k, -0.25 * k};
     strcpy(f->model.precision, "fp32");
     make_test_folder(f->folder);
     snprintf(f->path, sizeof f->path, "%s/m.h5", f->folder);
@@ -97,9 +102,46 @@ static void test_round_trip(void **state)
     assert_true(m.partial_loss == f->model.partial_loss && m.best_pd == 0.1 && m.best_loss == 0.2);
     assert_true(m.lambda_skewness == f->model.lambda_skewness && m.lambda_kurtosis == 1e-17);
     assert_memory_equal(m.centroid, f->model.centroid, sizeof m.centroid);
+    assert_memory_equal(m.prefix_limit, f->model.prefix_limit,
+                        (size_t)m.spec.max_length * sizeof *m.prefix_limit);
+    assert_string_equal(m.type_rule, "cseq/1");
+    assert_true(m.collapsed);
     assert_ok(sg_model_check_alphabet(&m, &f->corpus));
     sg_model_free(&m);
     sg_optimizer_state_free(&s);
+}
+
+/* A model without limits for prefixes, and one with a limit that is no number. */
+static void test_prefix_limits(void **state)
+{
+    fixture *f = *state;
+    sg_model m;
+    f->model.prefix_limit[3].kurtosis = NAN;
+    assert_ok(sg_model_write(&f->model, NULL, f->path));
+    assert_fails(SG_E_FORMAT, "row 3", sg_model_read(&m, NULL, f->path));
+    free(f->model.prefix_limit);
+    f->model.prefix_limit = NULL;
+    assert_ok(sg_model_write(&f->model, NULL, f->path));
+    assert_ok(sg_model_read(&m, NULL, f->path));
+    assert_null(m.prefix_limit);
+    sg_model_free(&m);
+}
+
+/* Rules and retransmissions that nobody knows. */
+static void test_conventions(void **state)
+{
+    fixture *f = *state;
+    sg_model m;
+    strcpy(f->model.type_rule, "colour/1");
+    assert_ok(sg_model_write(&f->model, NULL, f->path));
+    assert_fails(SG_E_FORMAT, "colour/1", sg_model_read(&m, NULL, f->path));
+    f->model.type_rule[0] = '\0';
+    f->model.collapsed = false;
+    assert_ok(sg_model_write(&f->model, NULL, f->path));
+    assert_ok(sg_model_read(&m, NULL, f->path));
+    assert_string_equal(m.type_rule, "paper/1");
+    assert_false(m.collapsed);
+    sg_model_free(&m);
 }
 
 /* The same model gives the same bytes. */
@@ -227,9 +269,9 @@ static void test_match_classes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {WITH_FIXTURE(test_round_trip),    WITH_FIXTURE(test_same_bytes),
-                                       WITH_FIXTURE(test_no_optimizer),  WITH_FIXTURE(test_not_finite),
-                                       WITH_FIXTURE(test_foreign_files), WITH_FIXTURE(test_truncated),
-                                       WITH_FIXTURE(test_match_classes)};
+    const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(test_round_trip),    WITH_FIXTURE(test_prefix_limits), WITH_FIXTURE(test_conventions),
+        WITH_FIXTURE(test_same_bytes),    WITH_FIXTURE(test_no_optimizer),  WITH_FIXTURE(test_not_finite),
+        WITH_FIXTURE(test_foreign_files), WITH_FIXTURE(test_truncated),     WITH_FIXTURE(test_match_classes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,139 @@
+/* cmd_corpus_merge.c: `sipgpu corpus merge`: several corpora into one. */
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "corpus/import.h"
+#include "corpus/split.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    sg_common_options common;
+    char out[SG_TEXT_MAX];
+    int64_t types, max_length, seed;
+    double share[SG_SPLITS];
+    bool force;
+} merge_options;
+
+#define AT(field) offsetof(merge_options, field)
+
+static const sg_option table[] = {
+    {NULL, "out", SG_OPT_TEXT, AT(out), "", 0, 0, NULL, "FILE", "the corpus to write", 'o'},
+    {NULL, "types", SG_OPT_INT, AT(types), "65535", 2, SG_MESSAGE_TYPES_MAX, NULL, "M",
+     "size of the alphabet: the commonest message types, and OTHER for the rest", 0},
+    {NULL, "max_length", SG_OPT_INT, AT(max_length), "0", 0, SG_LENGTH_MAX, NULL, "L",
+     "pad length; longer dialogs are cut; 0: the longest of all", 0},
+    {NULL, "train", SG_OPT_REAL, AT(share[0]), "0.5", 0, 1, NULL, "SHARE", "share of train", 0},
+    {NULL, "validation", SG_OPT_REAL, AT(share[1]), "0.2", 0, 1, NULL, "SHARE", "share of validation", 0},
+    {NULL, "test", SG_OPT_REAL, AT(share[2]), "0.3", 0, 1, NULL, "SHARE", "share of test", 0},
+    {NULL, "seed", SG_OPT_INT, AT(seed), "1", 0, (double)INT64_MAX, NULL, "S", "seed of the split", 0},
+    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_COMMON_OPTIONS(merge_options),
+};
+
+static const char about[] =
+    "Puts the dialogs of several corpora into one: alphabets are united by name, classes are found\n"
+    "anew, and train, validation and test are drawn anew.  All must agree on what makes a message\n"
+    "type and on retransmissions.  Dialogs keep their Call-IDs, with the number of the corpus behind\n"
+    "them, or are named by their place.";
+
+/* Dialog d of corpus number k, as one that was imported. */
+static sg_status add_dialog(sg_import *import, const sg_corpus *corpus, int k, int64_t d)
+{
+    char name[4096], agent[64];
+    const int32_t c = corpus->label[d];
+    const uint16_t *types = corpus->class_sequence + (size_t)c * (size_t)corpus->max_length;
+    if (corpus->call_id && corpus->call_id[d][0])
+        snprintf(name, sizeof name, "%.4000s@@%d", corpus->call_id[d], k + 1);
+    else
+        snprintf(name, sizeof name, "dialog %" PRId64 "@@%d", d + 1, k + 1);
+    snprintf(agent, sizeof agent, "%d:%d", k + 1, corpus->user_agent[d]);
+    for (int t = 0; t < corpus->class_length[c]; t++)
+        SG_TRY(sg_import_add(import, name, (int64_t)(corpus->start_time[d] * 1e9) + t,
+                             corpus->alphabet[types[t] - 1], agent));
+    return SG_OK;
+}
+
+/* Reads corpus number k and adds its dialogs; *first holds what the first one's conventions are. */
+static sg_status add_corpus(sg_import *import, const char *path, int k, sg_corpus *first)
+{
+    sg_corpus corpus;
+    SG_TRY(sg_corpus_read(&corpus, path));
+    if (k == 0) {
+        memcpy(first->type_rule, corpus.type_rule, sizeof first->type_rule);
+        first->collapsed = corpus.collapsed;
+    }
+    sg_status status = SG_OK;
+    if (strcmp(corpus.type_rule, first->type_rule) != 0)
+        status = sg_fail(SG_E_CONFIG, "%s has types by %s, the first corpus by %s", path, corpus.type_rule,
+                         first->type_rule);
+    else if (corpus.collapsed != first->collapsed)
+        status = sg_fail(SG_E_CONFIG, "%s is with%s retransmissions, the first corpus is with%s them", path,
+                         corpus.collapsed ? "out" : "", first->collapsed ? "out" : "");
+    for (int64_t d = 0; d < corpus.dialogs && status == SG_OK; d++)
+        status = add_dialog(import, &corpus, k, d);
+    sg_corpus_free(&corpus);
+    return status;
+}
+
+static sg_status merge(const merge_options *o, const sg_text_list *files, sg_corpus *corpus)
+{
+    const sg_import_options options = {
+        .types_max = o->types, .max_length = o->max_length, .min_length = 1, .file_order = true};
+    sg_import_report report = {0};
+    sg_import *import;
+    sg_corpus first = {0};
+    SG_TRY(sg_import_open(&import, &options));
+    sg_status status = SG_OK;
+    for (size_t i = 0; i < files->count && status == SG_OK; i++)
+        status = add_corpus(import, files->items[i], (int)i, &first);
+    if (status == SG_OK)
+        status = sg_import_finish(import, corpus, &report);
+    sg_import_close(import);
+    SG_TRY(status);
+    memcpy(corpus->type_rule, first.type_rule, sizeof corpus->type_rule);
+    corpus->collapsed = first.collapsed;
+    snprintf(corpus->source, sizeof corpus->source, "merged from %.160s and %zu more", files->items[0],
+             files->count - 1);
+    if (report.folded_types)
+        sg_note("%" PRId64 " messages of %" PRId64 " rare types became OTHER", report.folded_messages,
+                report.folded_types);
+    if (report.cut)
+        sg_note("%" PRId64 " dialogs were cut to %d messages", report.cut, corpus->max_length);
+    return SG_OK;
+}
+
+static sg_status run_merge(const char *name, const merge_options *o, const sg_text_list *files)
+{
+    sg_corpus corpus;
+    int64_t size[SG_SPLITS];
+    SG_TRY(sg_require_option(name, o->out, "--out FILE"));
+    if (files->count < 2)
+        return sg_fail(SG_E_USAGE, "%s wants at least two corpora", name);
+    SG_TRY(sg_file_check_writable(o->out, o->force));
+    SG_TRY(sg_split_sizes(1000000, o->share, size)); /* wrong shares show before a long read */
+    SG_TRY(merge(o, files, &corpus));
+    sg_status status = sg_split_sizes(corpus.dialogs, o->share, size);
+    if (status == SG_OK)
+        status = sg_split_draw(&corpus, size, (uint64_t)o->seed);
+    if (status == SG_OK)
+        status = sg_corpus_write(&corpus, o->out, "sipgpu " SG_VERSION);
+    if (status == SG_OK)
+        sg_note("%s: %" PRId64 " dialogs of %d classes, %d message types, longest %d", o->out, corpus.dialogs,
+                corpus.classes, corpus.message_types, corpus.max_length);
+    sg_corpus_free(&corpus);
+    return status;
+}
+
+sg_status sg_run_corpus_merge(const char *name, int argc, char **argv)
+{
+    merge_options o = {0};
+    sg_text_list files = {0};
+    bool done;
+    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &files, SG_TEXT_LIST_MAX, &done);
+    if (status == SG_OK && !done)
+        status = run_merge(name, &o, &files);
+    free(files.items);
+    return status;
+}

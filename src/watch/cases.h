@@ -1,0 +1,68 @@
+/* cases.h: beginnings of dialogs that wait for the network, in the order in which they came.
+ *
+ * Offline, a full batch is scored where it fills up.  Live, a thread takes batches from the queue; when it is
+ * full the oldest case is shed and counted.  Either way cases come back in order.
+ */
+#ifndef SG_WATCH_CASES_H
+#define SG_WATCH_CASES_H
+
+#include "sip/endpoint.h"
+#include "sip/message.h"
+#include "sip/tracker.h"
+#include "watch/alert.h"
+#include "watch/score.h"
+
+enum { SG_CASE_TEXT = 64 };
+
+/* The alerts of a dialog so far. */
+typedef struct {
+    uint32_t raised;  /* bits of sg_reason */
+    sg_reason reason; /* of the first */
+    int position;
+    int64_t time_us;
+} sg_dialog_alerts;
+
+/* A dialog as it was at one message; owns its copy. */
+typedef struct {
+    uint64_t serial; /* of the dialog */
+    int64_t start_us, time_us;
+    sg_flow flow;
+    bool response, over;
+    char last[SG_CASE_TEXT], from_tag[SG_CASE_TEXT], to_tag[SG_CASE_TEXT]; /* cut where they are longer */
+    char *call_id;
+    uint32_t call_id_length;
+    uint16_t *types; /* [length] */
+    int length;
+    sg_score score; /* once it is scored */
+    sg_end end;     /* with `over`: how it ended, and the alerts it had until then */
+    sg_dialog_alerts alerts;
+} sg_case;
+
+typedef struct sg_cases sg_cases;
+
+/* `engine` must hold the model's weights and is used by one thread at a time. */
+sg_status sg_cases_open(sg_cases **cases, sg_engine *engine, const sg_spec *spec, int batch, int queue,
+                        bool live);
+void sg_cases_close(sg_cases *cases); /* NULL is fine; stops the thread, drops what waits */
+
+/* Queues a case and empties *c.  Offline this may score a batch. */
+sg_status sg_cases_add(sg_cases *cases, sg_case *c);
+
+/* The next case that has been scored, false if there is none yet; release with sg_case_free. */
+bool sg_cases_next(sg_cases *cases, sg_case *c);
+
+/* Waits until all is scored.  Fails as the engine failed. */
+sg_status sg_cases_finish(sg_cases *cases);
+
+/* The engine's failure, if there was one. */
+sg_status sg_cases_check(sg_cases *cases);
+
+typedef struct {
+    uint64_t scored, shed, batches, waiting;
+    double seconds;
+} sg_cases_counts;
+
+void sg_cases_counts_now(sg_cases *cases, sg_cases_counts *counts);
+void sg_case_free(sg_case *c);
+
+#endif
