@@ -117,3 +117,11 @@ bool sg_networks_hold(const sg_network *networks, size_t count, const struct soc
             return true;
     return false;
 }
+
+bool sg_networks_hold_endpoint(const sg_network *networks, size_t count, const sg_endpoint *endpoint)
+{
+    for (size_t i = 0; i < count; i++)
+        if (holds(&networks[i], endpoint->family, endpoint->address))
+            return true;
+    return false;
+}

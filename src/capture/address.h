@@ -3,6 +3,7 @@
 #define SG_CAPTURE_ADDRESS_H
 
 #include "base/status.h"
+#include "sip/endpoint.h"
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -29,5 +30,8 @@ sg_status sg_network_read(sg_network *network, const char *text);
 /* Whether one of the networks holds the address (an IPv4 address in IPv6 clothes is IPv4); true for an empty
  * list. */
 bool sg_networks_hold(const sg_network *networks, size_t count, const struct sockaddr *address);
+
+/* The same for who sent a message, but false for an empty list. */
+bool sg_networks_hold_endpoint(const sg_network *networks, size_t count, const sg_endpoint *endpoint);
 
 #endif

@@ -2,6 +2,7 @@
  * alerts. */
 #include "base/files.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/signals.h"
 #include "cli/watch_report.h"
@@ -16,7 +17,7 @@ enum { WAIT_MS = 200, POLL_EVERY = 256 /* messages */ };
 typedef struct {
     sg_common_options common;
     char model[SG_TEXT_MAX], interface[SG_TEXT_MAX], dev[SG_TEXT_MAX], bpf[SG_TEXT_MAX], hep_key[SG_TEXT_MAX];
-    sg_text_list read, input, hep, hep_allow;
+    sg_text_list read, input, hep, hep_allow, trust;
     char detectors[SG_TEXT_MAX], eve[SG_TEXT_MAX], fail2ban[SG_TEXT_MAX], out[SG_TEXT_MAX];
     char metrics[SG_TEXT_MAX], labels[SG_TEXT_MAX], user[SG_TEXT_MAX], device[SG_TEXT_MAX];
     int rule, precision;
@@ -70,6 +71,7 @@ static const sg_option table[] = {
     INT(scan, "30", 0, 1000000, "Call-IDs of one source in a minute that are a scan; 0: never"),
     INT(enumeration, "10", 0, 1000000, "users asked for in a minute that are an enumeration; 0: never"),
     INT(guessing, "12", 0, 1000000, "refused requests in a minute that are guessing; 0: never"),
+    LIST(trust, 0, "ADDR[/BITS]", "addresses whose own requests are not counted: proxies, registrars"),
     INT(half_open, "20", 0, 1000000, "INVITEs without ACK in a minute; 0: never"),
     TEXT(device, 0, "cpu", "DEVICE", "what scores: auto, cpu, cuda[:N] or cudnn[:N]"),
     {NULL, "precision", SG_OPT_ENUM, AT(precision), "auto", 0, 0, SG_PRECISION_CHOICES, NULL,
@@ -161,6 +163,7 @@ typedef struct {
     sg_pcap_out *out;
     sg_metrics *metrics;
     sg_labels *labels;
+    sg_network *trusted;
     sg_watch_snapshot snapshot;
     bool live;
     double start;
@@ -215,6 +218,17 @@ static sg_status read_model(const watch_options *o, sg_model *model)
     return sg_model_read(model, NULL, o->model);
 }
 
+static sg_status read_trusted(const watch_options *o, watch *w)
+{
+    SG_TRY(sg_alloc(&w->trusted, o->trust.count, "--trust"));
+    for (size_t i = 0; i < o->trust.count; i++) {
+        sg_status status = sg_network_read(&w->trusted[i], o->trust.items[i]);
+        if (status != SG_OK)
+            return sg_fail_prefix(status, "--trust");
+    }
+    return SG_OK;
+}
+
 static sg_status open_follow(const watch_options *o, watch *w)
 {
     sg_follow_options f;
@@ -230,6 +244,8 @@ static sg_status open_follow(const watch_options *o, watch *w)
     f.sources.enumerated_users = o->enumeration;
     f.sources.failures = o->guessing;
     f.sources.half_open = o->half_open;
+    f.trusted = w->trusted;
+    f.trusted_count = o->trust.count;
     f.quiet_us = 1000000 * o->quiet_s;
     f.batch = (int)o->batch;
     f.queue = (int)o->queue;
@@ -249,6 +265,7 @@ static sg_status open_follow(const watch_options *o, watch *w)
 static sg_status open_watch(const watch_options *o, const char *filter, watch *w)
 {
     *w = (watch){.options = o, .live = o->interface[0] || o->hep.count, .start = sg_seconds()};
+    SG_TRY(read_trusted(o, w));
     SG_TRY(open_capture(o, filter, w));
     SG_TRY(open_alerts(o, w));
     if (o->labels[0])
@@ -269,6 +286,7 @@ static sg_status close_watch(watch *w, sg_status status)
     sg_metrics_close(w->metrics);
     sg_labels_close(w->labels);
     sg_capture_close(w->capture);
+    free(w->trusted);
     sg_status closed = w->out ? sg_pcap_out_close(w->out) : SG_OK;
     return status == SG_OK ? closed : status;
 }
@@ -413,5 +431,6 @@ sg_status sg_run_watch(const char *name, int argc, char **argv)
     free(options.input.items);
     free(options.hep.items);
     free(options.hep_allow.items);
+    free(options.trust.items);
     return status;
 }

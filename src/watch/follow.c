@@ -383,10 +383,23 @@ static sg_status follow_dialog(sg_follow *f, const sg_tracked *tracked, uint16_t
     return f->options.detectors & SG_WATCH_NETWORK ? ask(f, dialog, false, SG_ENDS) : SG_OK;
 }
 
+/* What the source does: for a response, the one it goes to. */
+static void count_source(sg_follow *f, bool repeated)
+{
+    sg_source source;
+    const sg_flow *flow = &f->item->flow;
+    if (sg_networks_hold_endpoint(f->options.trusted, f->options.trusted_count,
+                                  f->message.response ? &flow->destination : &flow->source))
+        return;
+    uint32_t rules = sg_sources_add(f->sources, &f->message, flow, repeated, &source);
+    for (int r = 0; rules && r < SG_SOURCE_RULES; r++)
+        if (rules & (1u << r))
+            alert_source(f, (sg_source_rule)r, &source);
+}
+
 sg_status sg_follow_message(sg_follow *f, const sg_capture_item *item)
 {
     sg_tracked tracked;
-    sg_source source;
     f->counts.messages++;
     if (!sg_sip_read(&f->message, item->data, item->length)) {
         f->counts.not_sip++;
@@ -399,12 +412,8 @@ sg_status sg_follow_message(sg_follow *f, const sg_capture_item *item)
     uint16_t type = sg_alphabet_id(f->alphabet, &f->message, &f->counts.folds);
     SG_TRY(sg_tracker_add(f->tracker, &f->message, &item->flow, type, &tracked));
     SG_TRY(f->status);
-    if (f->options.detectors & SG_WATCH_SOURCES) {
-        uint32_t rules = sg_sources_add(f->sources, &f->message, &item->flow, tracked.repeated, &source);
-        for (int r = 0; rules && r < SG_SOURCE_RULES; r++)
-            if (rules & (1u << r))
-                alert_source(f, (sg_source_rule)r, &source);
-    }
+    if (f->options.detectors & SG_WATCH_SOURCES)
+        count_source(f, tracked.repeated);
     if (tracked.dialog)
         SG_TRY(follow_dialog(f, &tracked, type));
     else

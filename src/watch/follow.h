@@ -13,6 +13,7 @@
 #ifndef SG_WATCH_FOLLOW_H
 #define SG_WATCH_FOLLOW_H
 
+#include "capture/address.h"
 #include "capture/pcap_out.h"
 #include "detect/threshold.h"
 #include "engine/engine.h"
@@ -60,6 +61,8 @@ typedef struct {
     sg_engine_options engine;
     sg_tracker_options tracker; /* repeats, user_size, ended and context are set here */
     sg_source_options sources;
+    const sg_network *trusted; /* whose requests and refusals are not counted: proxies, registrars */
+    size_t trusted_count;
     int64_t quiet_us; /* strays are ignored for so long after the first message: dialogs began before it */
     int batch;        /* sequences scored at once */
     int queue;        /* waiting at the most, live */
