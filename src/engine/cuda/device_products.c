@@ -112,7 +112,8 @@ static sg_status make_operand(sg_gpu *gpu, sg_block *block, int64_t count)
     sg_status status = sg_gpu_reserve(gpu, &piece, (size_t)size, sizeof *host, "operands of a measurement");
     cudaError_t error = cudaSuccess;
     if (status == SG_OK)
-        error = cudaMemcpy(piece.data, host, (size_t)size * sizeof *host, cudaMemcpyHostToDevice);
+        error = cudaMemcpyAsync(piece.data, host, (size_t)size * sizeof *host, cudaMemcpyHostToDevice,
+                                gpu->stream);
     for (int64_t at = 0; status == SG_OK && error == cudaSuccess && at < count; at += size)
         error = (cudaError_t)sg_kernel_convert(
             count - at < size ? count - at : size, piece.data, SG_OPERAND_FLOAT,
