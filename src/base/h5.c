@@ -107,12 +107,29 @@ static bool type_fits(hid_t stored, hid_t memory)
     return H5Tget_sign(stored) == H5T_SGN_NONE && have < room;
 }
 
+/* Deflate packs at most about 1032 : 1.  A file that declares more values than its bytes can hold is refused
+ * before memory for them is taken. */
+#define PACKING_MAX 1100
+
+static sg_status check_bytes(const sg_h5 *file, const char *name, hid_t dataset, size_t size, int rank,
+                             const hsize_t *sizes)
+{
+    double bytes = (double)size;
+    for (int k = 0; k < rank; k++)
+        bytes *= (double)sizes[k];
+    if (bytes > ((double)H5Dget_storage_size(dataset) + 4096) * PACKING_MAX)
+        return sg_fail(SG_E_FORMAT, "%s: %s declares %.3g bytes that the file does not hold", file->path,
+                       name, bytes);
+    return SG_OK;
+}
+
 static sg_status check_dataset(const sg_h5 *file, const char *name, hid_t dataset, hid_t memory_type,
                                int rank, const int64_t *want, int64_t *dims)
 {
     hid_t plist = H5Dget_create_plist(dataset), type = H5Dget_type(dataset), space = H5Dget_space(dataset);
     bool foreign = H5Pget_external_count(plist) > 0 || H5Pget_layout(plist) == H5D_VIRTUAL;
     bool fits = type_fits(type, memory_type);
+    size_t size = H5Tget_size(type);
     int have = H5Sget_simple_extent_ndims(space);
     hsize_t sizes[SG_H5_RANK_MAX] = {0};
     if (have >= 0 && have <= SG_H5_RANK_MAX)
@@ -135,7 +152,7 @@ static sg_status check_dataset(const sg_h5 *file, const char *name, hid_t datase
         if (dims)
             dims[k] = (int64_t)sizes[k];
     }
-    return SG_OK;
+    return check_bytes(file, name, dataset, size, rank, sizes);
 }
 
 sg_status sg_h5_dataset(const sg_h5 *file, const char *name, hid_t memory_type, int rank, const int64_t *want,

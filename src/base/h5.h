@@ -53,8 +53,8 @@ bool sg_h5_has(const sg_h5 *file, const char *name);
 
 /* Opens dataset `name`: hard links only, stored in this file, of exactly `rank` dimensions (0: scalar), each
  * equal to want[k] unless want[k] is negative; dims[k] receives the sizes.  The stored type must convert to
- * `memory_type` without loss of range (same class; integers no wider and of a sign that fits).  Close with
- * H5Dclose. */
+ * `memory_type` without loss of range (same class; integers no wider and of a sign that fits), and the file
+ * must be large enough to hold what is declared.  Close with H5Dclose. */
 sg_status sg_h5_dataset(const sg_h5 *file, const char *name, hid_t memory_type, int rank, const int64_t *want,
                         int64_t *dims, hid_t *dataset);
 

@@ -189,6 +189,9 @@ static sg_status set_value(const sg_option *o, void *base, const char *value, sg
         size_t limit = o->section ? INI_LINE_MAX - strlen(o->key) - strlen(" = ") : SG_TEXT_MAX - 1;
         if (strlen(value) > limit)
             return sg_fail(wrong, "%s: the value is longer than %zu bytes", name, limit);
+        /* A comment begins there when the file is read back. */
+        if (o->section && (value[0] == ';' || strstr(value, " ;") || strstr(value, "\t;")))
+            return sg_fail(wrong, "%s = %s: a value cannot hold a ';' behind a space", name, value);
         strcpy(field, value);
         return SG_OK;
     }

@@ -12,37 +12,12 @@ enum { NAME_LENGTH_MAX = 64, CALL_ID_LENGTH_MAX = 65535 };
 
 #define BLOCK_BYTES ((int64_t)1 << 20)
 
-/* Deflate packs at most about 1032 : 1.  A file that declares more values than its bytes can hold is refused
- * before memory for them is taken. */
-#define PACKING_MAX 1100
-
-/* Opens a dataset, checks its shape and that its bytes can hold what it declares. */
-static sg_status open_dataset(const sg_h5 *file, const char *name, hid_t type, int rank, const int64_t *want,
-                              int64_t *dims, hid_t *dataset)
-{
-    int64_t sizes[SG_H5_RANK_MAX];
-    SG_TRY(sg_h5_dataset(file, name, type, rank, want, sizes, dataset));
-    hid_t stored = H5Dget_type(*dataset);
-    double bytes = (double)H5Tget_size(stored);
-    H5Tclose(stored);
-    for (int k = 0; k < rank; k++)
-        bytes *= (double)sizes[k];
-    if (bytes > ((double)H5Dget_storage_size(*dataset) + 4096) * PACKING_MAX) {
-        H5Dclose(*dataset);
-        return sg_fail(SG_E_FORMAT, "%s: %s declares %.3g bytes that the file does not hold", file->path,
-                       name, bytes);
-    }
-    if (dims)
-        memcpy(dims, sizes, (size_t)rank * sizeof *dims);
-    return SG_OK;
-}
-
 /* Allocates and reads a whole dataset of known shape. */
 static sg_status read_whole(const sg_h5 *file, const char *name, hid_t type, int rank, const int64_t *want,
                             size_t size, void **out)
 {
     hid_t dataset;
-    SG_TRY(open_dataset(file, name, type, rank, want, NULL, &dataset));
+    SG_TRY(sg_h5_dataset(file, name, type, rank, want, NULL, &dataset));
     sg_status status = sg_alloc_bytes(out, (size_t)want[0] * (size_t)(rank > 1 ? want[1] : 1), size, name);
     if (status == SG_OK)
         status = sg_h5_read_rows(file, dataset, name, type, 0, want[0], *out);
@@ -213,9 +188,9 @@ static sg_status check_sequences(const sg_h5 *file, const sg_corpus *corpus)
     sg_status status;
     rows = rows > dims[0] ? dims[0] : rows < 1 ? 1 : rows;
     SG_TRY_GOTO(status, done,
-                open_dataset(file, "/dialogs/sequence", H5T_NATIVE_UINT16, 2, dims, NULL, &sequence));
+                sg_h5_dataset(file, "/dialogs/sequence", H5T_NATIVE_UINT16, 2, dims, NULL, &sequence));
     SG_TRY_GOTO(status, done,
-                open_dataset(file, "/dialogs/length", H5T_NATIVE_UINT16, 1, dims, NULL, &length));
+                sg_h5_dataset(file, "/dialogs/length", H5T_NATIVE_UINT16, 1, dims, NULL, &length));
     SG_TRY_GOTO(status, done, sg_alloc(&tokens, rows * corpus->max_length, "dialog sequences"));
     SG_TRY_GOTO(status, done, sg_alloc(&lengths, rows, "dialog lengths"));
     for (int64_t first = 0; first < dims[0]; first += rows) {
@@ -242,7 +217,7 @@ static sg_status read_count(const sg_h5 *file, sg_corpus *corpus)
 {
     hid_t dataset;
     int64_t any = -1, count = 0;
-    SG_TRY(open_dataset(file, "/dialogs/label", H5T_NATIVE_INT32, 1, &any, &count, &dataset));
+    SG_TRY(sg_h5_dataset(file, "/dialogs/label", H5T_NATIVE_INT32, 1, &any, &count, &dataset));
     H5Dclose(dataset);
     if (count < 1 || count > INT32_MAX)
         return sg_fail(SG_E_FORMAT, "%s: %lld dialogs; 1 to %d are possible", file->path, (long long)count,
