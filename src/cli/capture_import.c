@@ -32,21 +32,31 @@ static void source_text(const sg_endpoint *e, char text[SG_ENDPOINT_TEXT])
                                e->address[i] << 8 | e->address[i + 1]);
 }
 
-/* Name of the dialog in the corpus; see the header. */
+static sg_status count_name(reading *r, const char *name, int32_t *number)
+{
+    int32_t before = r->names.count;
+    SG_TRY(sg_text_set_add(&r->names, name, number));
+    SG_TRY(sg_grow(&r->times, &r->times_capacity, r->names.count, "Call-IDs"));
+    if (r->names.count > before)
+        r->times[*number] = 0;
+    r->times[*number]++;
+    return SG_OK;
+}
+
+/* Name of the dialog in the corpus; see the header.  A Call-ID may itself look like the name of another. */
 static sg_status name_dialog(reading *r, const sg_dialog *d, char name[SG_CALL_ID_KEPT + 16])
 {
-    int32_t number;
+    int32_t number, own;
     for (uint32_t i = 0; i < d->call_id_length; i++)
         name[i] = d->call_id[i] > ' ' && d->call_id[i] <= '~' ? d->call_id[i] : '?';
     name[d->call_id_length] = '\0';
-    int32_t before = r->names.count;
-    SG_TRY(sg_text_set_add(&r->names, name, &number));
-    SG_TRY(sg_grow(&r->times, &r->times_capacity, r->names.count, "Call-IDs"));
-    if (r->names.count > before)
-        r->times[number] = 0;
-    if (++r->times[number] > 1)
-        snprintf(name + d->call_id_length, 16, "#%d", r->times[number]);
-    return SG_OK;
+    SG_TRY(count_name(r, name, &number));
+    if (r->times[number] == 1)
+        return SG_OK;
+    snprintf(name + d->call_id_length, 16, "#%d", r->times[number]);
+    while (sg_text_set_find(&r->names, name) >= 0)
+        snprintf(name + d->call_id_length, 16, "#%d", ++r->times[number]);
+    return count_name(r, name, &own);
 }
 
 static sg_status add_dialog(reading *r, const sg_dialog *d)

@@ -10,7 +10,6 @@
 enum {
     TICK_US = 125000,
     STEP_US = 60000000,    /* a clock that is off by more is not followed at once */
-    EXCUSED_US = 32000000, /* of a capture's beginning */
     STRAY_US = 32000000,   /* before anything else is known of a dialog */
     BYTES_A_DIALOG = 4096, /* of the default limit */
     PAGES_LEAST = 4        /* one of dialogs, Call-IDs and types each, and one to spare */
@@ -48,6 +47,7 @@ void sg_tracker_defaults(sg_tracker_options *options)
                                     .linger_s = 32,
                                     .established_s = 14400,
                                     .subscription_s = 14400,
+                                    .quiet_s = 32,
                                     .repeats = SG_REPEATS_KEEP};
 }
 
@@ -68,6 +68,7 @@ static sg_status check_options(const sg_tracker_options *options)
     SG_TRY(check_range("the seconds a dialog lingers", options->linger_s, 0, year_s));
     SG_TRY(check_range("the seconds of an established call", options->established_s, 1, year_s));
     SG_TRY(check_range("the seconds of a subscription", options->subscription_s, 1, year_s));
+    SG_TRY(check_range("the quiet seconds at the start", options->quiet_s, 0, year_s));
     return check_range("the caller's share of a dialog", (int64_t)options->user_size, 0, 4096);
 }
 
@@ -342,7 +343,7 @@ static sg_status begin_dialog(sg_tracker *tracker, XXH128_hash_t hash, const sg_
     e->hash = hash;
     e->begun_us = now;
     e->deadline_us = now + STRAY_US;
-    e->excused = now - tracker->first_us < EXCUSED_US;
+    e->excused = now - tracker->first_us < tracker->options.quiet_s * 1000000;
     e->types_room = TYPES_INSIDE;
     e->dialog.types = e->types;
     e->dialog.first = *flow;

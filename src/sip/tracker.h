@@ -114,6 +114,7 @@ typedef struct {
     int64_t linger_s;       /* 32 */
     int64_t established_s;  /* 14400 */
     int64_t subscription_s; /* the longest that an Expires is believed; 14400 */
+    int64_t quiet_s;        /* dialogs that begin so soon after the first are never strays; 32 */
     sg_repeats repeats;     /* SG_REPEATS_KEEP */
     bool any_seed;          /* take `seed` for the hash instead of a random one; for tests */
     uint64_t seed;

@@ -42,6 +42,7 @@ typedef struct {
     uint64_t flow_id; /* the same for all alerts of a dialog; of a source for reasons by source.  The lower 53
                          bits are printed, which every reader of JSON keeps */
     sg_text call_id, from_tag, to_tag; /* empty for reasons by source */
+    bool call_id_cut;                  /* it was longer on the wire */
     sg_text last;                      /* method or code of that message */
 
     /* The dialog so far, oldest first: names of message types. */

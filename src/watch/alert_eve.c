@@ -62,7 +62,7 @@ static void put_end(sg_line *line, const char *side, const sg_endpoint *endpoint
 static void put_sip(sg_line *line, const sg_alert *alert)
 {
     sg_line_put(line, ",\"sip\":{\"call_id\":");
-    bool whole = sg_line_json(line, alert->call_id, SG_CAP_CALL_ID);
+    bool whole = sg_line_json(line, alert->call_id, SG_CAP_CALL_ID) && !alert->call_id_cut;
     whole &= put_text(line, "from_tag", alert->from_tag, SG_CAP_TAG);
     whole &= put_text(line, "to_tag", alert->to_tag, SG_CAP_TAG);
     sg_line_put(line, ",\"seq\":[");

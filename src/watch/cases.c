@@ -34,6 +34,7 @@ void sg_case_free(sg_case *c)
 {
     free(c->call_id);
     free(c->types);
+    sg_kept_free(&c->kept);
     *c = (sg_case){0};
 }
 
@@ -105,7 +106,7 @@ static void give_back(sg_cases *cases, int count, sg_status status, double secon
         else
             push(&cases->done, c);
     }
-    cases->counts.scored += (uint64_t)count;
+    cases->counts.scored += status == SG_OK ? (uint64_t)count : 0;
     cases->counts.batches++;
     cases->counts.seconds += seconds;
     cases->running = 0;
@@ -216,14 +217,14 @@ void sg_cases_close(sg_cases *cases)
 
 sg_status sg_cases_add(sg_cases *cases, sg_case *c)
 {
+    sg_case oldest = {0};
     pthread_mutex_lock(&cases->lock);
     if (cases->waiting.count == cases->waiting.size) {
-        sg_case oldest = pop(&cases->waiting);
-        sg_case_free(&oldest);
+        oldest = pop(&cases->waiting);
         cases->counts.shed++;
     }
     push(&cases->waiting, c);
-    *c = (sg_case){0};
+    *c = oldest;
     bool full = cases->waiting.count >= cases->batch;
     if (cases->live)
         pthread_cond_signal(&cases->work);
@@ -239,6 +240,16 @@ bool sg_cases_next(sg_cases *cases, sg_case *c)
         *c = pop(&cases->done);
     if (cases->live)
         pthread_cond_signal(&cases->work); /* there is room again */
+    pthread_mutex_unlock(&cases->lock);
+    return any;
+}
+
+bool sg_cases_withdraw(sg_cases *cases, sg_case *c)
+{
+    pthread_mutex_lock(&cases->lock);
+    bool any = cases->waiting.count > 0;
+    if (any)
+        *c = pop(&cases->waiting);
     pthread_mutex_unlock(&cases->lock);
     return any;
 }

@@ -10,9 +10,10 @@
 #include "sip/message.h"
 #include "sip/tracker.h"
 #include "watch/alert.h"
+#include "watch/kept.h"
 #include "watch/score.h"
 
-enum { SG_CASE_TEXT = 64 };
+enum { SG_CASE_TEXT = 258 /* of a tag; more than an alert shows, so that it tells of the cut */ };
 
 /* The alerts of a dialog so far. */
 typedef struct {
@@ -25,17 +26,26 @@ typedef struct {
 /* A dialog as it was at one message; owns its copy. */
 typedef struct {
     uint64_t serial; /* of the dialog */
+    uint64_t number; /* of the case, in the order in which they are queued */
     int64_t start_us, time_us;
     sg_flow flow;
-    bool response, over;
+    bool response;
+    bool over;  /* the dialog is: the last case of it, in which its end is reported */
+    bool whole; /* and as a whole it is to be judged */
     char last[SG_CASE_TEXT], from_tag[SG_CASE_TEXT], to_tag[SG_CASE_TEXT]; /* cut where they are longer */
     char *call_id;
     uint32_t call_id_length;
+    bool call_id_cut;
     uint16_t *types; /* [length] */
     int length;
     sg_score score; /* once it is scored */
-    sg_end end;     /* with `over`: how it ended, and the alerts it had until then */
+
+    /* With `over`: how it ended, what it is unless it has an alert, those it had so far, its messages. */
+    sg_end end;
+    int messages; /* of the dialog; length may be less */
+    int verdict;  /* sg_verdict */
     sg_dialog_alerts alerts;
+    sg_kept_dialog kept;
 } sg_case;
 
 typedef struct sg_cases sg_cases;
@@ -45,11 +55,15 @@ sg_status sg_cases_open(sg_cases **cases, sg_engine *engine, const sg_spec *spec
                         bool live);
 void sg_cases_close(sg_cases *cases); /* NULL is fine; stops the thread, drops what waits */
 
-/* Queues a case and empties *c.  Offline this may score a batch. */
+/* Queues a case and empties *c; or hands over in *c the oldest one, which is shed for it (it has a call_id
+ * then).  Offline this may score a batch. */
 sg_status sg_cases_add(sg_cases *cases, sg_case *c);
 
 /* The next case that has been scored, false if there is none yet; release with sg_case_free. */
 bool sg_cases_next(sg_cases *cases, sg_case *c);
+
+/* Takes the oldest case that waits out of the queue, unscored; false if there is none. */
+bool sg_cases_withdraw(sg_cases *cases, sg_case *c);
 
 /* Waits until all is scored.  Fails as the engine failed. */
 sg_status sg_cases_finish(sg_cases *cases);

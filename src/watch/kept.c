@@ -61,9 +61,15 @@ sg_status sg_kept_message(sg_kept *kept, sg_kept_dialog *dialog, const sg_captur
 
 void sg_kept_drop(sg_kept *kept, sg_kept_dialog *dialog)
 {
+    for (const struct sg_kept_message *m = dialog->first; m; m = m->next)
+        kept->bytes -= bytes_of(m->length);
+    sg_kept_free(dialog);
+}
+
+void sg_kept_free(sg_kept_dialog *dialog)
+{
     for (struct sg_kept_message *m = dialog->first, *next; m; m = next) {
         next = m->next;
-        kept->bytes -= bytes_of(m->length);
         free(m);
     }
     dialog->first = dialog->last = NULL;

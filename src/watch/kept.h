@@ -24,6 +24,9 @@ sg_status sg_kept_message(sg_kept *kept, sg_kept_dialog *dialog, const sg_captur
 void sg_kept_release(sg_kept *kept, sg_kept_dialog *dialog);
 void sg_kept_drop(sg_kept *kept, sg_kept_dialog *dialog);
 
+/* Frees what is kept of a dialog where no sg_kept is at hand: at the end, or after a failure. */
+void sg_kept_free(sg_kept_dialog *dialog);
+
 uint64_t sg_kept_lost(const sg_kept *kept); /* messages that found no room */
 
 #endif

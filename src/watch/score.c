@@ -14,14 +14,14 @@ enum { WAYS = 4 };
 typedef struct {
     XXH128_hash_t key; /* of the sequence; 0, 0: empty */
     sg_score score;
-    uint32_t used; /* a clock of look-ups */
+    uint32_t used; /* by the cache's clock */
 } entry;
 
 struct sg_score_cache {
     entry *entries; /* [buckets][WAYS] */
     uint64_t mask;  /* buckets - 1 */
     uint64_t seed;  /* random: who sends messages must not choose buckets */
-    uint32_t clock;
+    uint32_t clock; /* of uses */
 };
 
 sg_status sg_score_cache_open(sg_score_cache **out, int64_t entries)
@@ -92,7 +92,7 @@ void sg_score_cache_add(sg_score_cache *cache, const uint16_t *types, int length
         if (cache->clock - bucket[i].used > cache->clock - oldest->used)
             oldest = &bucket[i];
     }
-    *oldest = (entry){key, score, cache->clock};
+    *oldest = (entry){key, score, ++cache->clock};
 }
 
 /* ---- scoring ---- */

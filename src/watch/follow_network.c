@@ -1,0 +1,200 @@
+/* follow_network.c: asks the network about dialogs outside the trie, and judges by its answers. */
+#include "watch/follow_internal.h"
+
+#include "base/memory.h"
+#include <math.h>
+#include <string.h>
+
+/* Limits for a dialog of `length` messages. */
+static sg_prefix_limit limits_of(const sg_follow *f, int length, bool over)
+{
+    if (over || length >= f->model.spec.max_length)
+        return (sg_prefix_limit){f->model.lambda_skewness, f->model.lambda_kurtosis};
+    return f->model.prefix_limit[length - 1];
+}
+
+static bool is_abnormal(const sg_follow *f, const sg_prefix_limit *limit, sg_score score)
+{
+    bool s = score.skewness < limit->skewness, k = score.kurtosis < limit->kurtosis;
+    return f->options.rule == SG_RULE_BOTH ? s && k : s || k;
+}
+
+/* How far below its limit a moment is, of the way down to that of equal outputs, 0. */
+static double depth(double value, double limit)
+{
+    double share = limit > 0 ? (limit - value) / limit : 0;
+    return fmin(fmax(share, 0), 1);
+}
+
+static void alert_case(sg_follow *f, const sg_case *c, const sg_prefix_limit *limit)
+{
+    sg_alert alert = {
+        .reason = SG_REASON_SEQUENCE,
+        .time_us = c->time_us,
+        .flow = c->flow,
+        .response = c->response,
+        .flow_id = c->serial,
+        .call_id = {c->call_id, c->call_id_length},
+        .call_id_cut = c->call_id_cut,
+        .from_tag = {c->from_tag, (uint32_t)strlen(c->from_tag)},
+        .to_tag = {c->to_tag, (uint32_t)strlen(c->to_tag)},
+        .last = {c->last, (uint32_t)strlen(c->last)},
+        .position = c->length,
+        .over = c->over,
+        .scored = true,
+        .skewness = c->score.skewness,
+        .kurtosis = c->score.kurtosis,
+        .skewness_limit = limit->skewness,
+        .kurtosis_limit = limit->kurtosis,
+        .score = fmax(depth(c->score.skewness, limit->skewness), depth(c->score.kurtosis, limit->kurtosis))};
+    sg_follow_alert(f, &alert, c->types, c->length);
+}
+
+/* A dialog is over and judged. */
+void sg_follow_report_end(sg_follow *f, sg_followed *followed, const sg_dialog_alerts *alerts)
+{
+    if (alerts->raised) {
+        followed->verdict = SG_VERDICT_ABNORMAL;
+        followed->alert_reason = alerts->reason;
+        followed->alert_position = alerts->position;
+        followed->alert_time_us = alerts->time_us;
+    }
+    f->counts.verdict[followed->verdict]++;
+    if (f->options.ended)
+        f->options.ended(f->options.context, followed);
+}
+
+/* Notes the network's alert on a dialog that goes on or is over; false if it had one. */
+static bool note_sequence(sg_follow *f, const sg_case *c)
+{
+    sg_sequence_alert *alerted = &f->alerted[c->serial % ALERTED_SLOTS];
+    const sg_dialog *dialog = sg_tracker_find(f->tracker, (sg_text){c->call_id, c->call_id_length});
+    if (alerted->serial == c->serial || c->alerts.raised & (1u << SG_REASON_SEQUENCE))
+        return false;
+    *alerted = (sg_sequence_alert){c->serial, c->length, c->time_us};
+    return !dialog || dialog->serial != c->serial ||
+           sg_follow_mark(f, sg_dialog_user(dialog), SG_REASON_SEQUENCE, c->length, c->time_us);
+}
+
+/* The last case of a dialog that is over: nothing more will be said of it. */
+static void settle(sg_follow *f, sg_case *c)
+{
+    const sg_sequence_alert *alerted = &f->alerted[c->serial % ALERTED_SLOTS];
+    if (alerted->serial == c->serial)
+        sg_follow_add_alert(&c->alerts, SG_REASON_SEQUENCE, alerted->position, alerted->time_us);
+    if (f->kept && c->alerts.raised)
+        sg_kept_release(f->kept, &c->kept);
+    if (f->kept)
+        sg_kept_drop(f->kept, &c->kept);
+    sg_followed followed = {.call_id = {c->call_id, c->call_id_length},
+                            .source = c->flow.source,
+                            .start_us = c->start_us,
+                            .last_us = c->time_us,
+                            .length = c->messages,
+                            .end = c->end,
+                            .verdict = (sg_verdict)c->verdict};
+    sg_follow_report_end(f, &followed, &c->alerts);
+}
+
+/* A case has its score.  Its dialog may have gone on, or be gone. */
+static void decide(sg_follow *f, sg_case *c)
+{
+    sg_prefix_limit limit = limits_of(f, c->length, c->over);
+    if ((!c->over || c->whole) && is_abnormal(f, &limit, c->score) && note_sequence(f, c))
+        alert_case(f, c, &limit);
+    if (c->over)
+        settle(f, c);
+}
+
+/* Decides on all cases that have been scored. */
+void sg_follow_decide_all(sg_follow *f)
+{
+    sg_case c;
+    while (sg_cases_next(f->cases, &c)) {
+        sg_score_cache_add(f->cache, c.types, c.length, c.score);
+        f->decided = c.number;
+        decide(f, &c);
+        sg_case_free(&c);
+    }
+}
+
+static void cut_text(char to[SG_CASE_TEXT], sg_text from)
+{
+    size_t n = from.length < SG_CASE_TEXT - 1 ? from.length : SG_CASE_TEXT - 1;
+    if (n)
+        memcpy(to, from.data, n);
+    to[n] = '\0';
+    for (size_t i = 0; i < n; i++) /* a NUL byte would end the text */
+        if (!to[i])
+            to[i] = '?';
+}
+
+sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, sg_case *c)
+{
+    uint32_t longest = (uint32_t)f->model.spec.max_length;
+    uint32_t length = dialog->length < longest ? dialog->length : longest;
+    *c = (sg_case){.serial = dialog->serial,
+                   .start_us = dialog->start_us,
+                   .time_us = dialog->last_us,
+                   .flow = dialog->first,
+                   .over = over,
+                   .call_id_length = dialog->call_id_length,
+                   .call_id_cut = dialog->call_id_whole > dialog->call_id_length,
+                   .length = (int)length};
+    if (!over) {
+        char code[8];
+        c->time_us = f->item->flow.time_us;
+        c->flow = f->item->flow;
+        c->response = f->message.response;
+        cut_text(c->last, sg_follow_last(&f->message, code));
+        cut_text(c->from_tag, f->message.from_tag);
+        cut_text(c->to_tag, f->message.to_tag);
+    }
+    SG_TRY(sg_alloc(&c->call_id, dialog->call_id_length + 1, "case"));
+    sg_status status = sg_alloc(&c->types, length, "case");
+    if (status != SG_OK) {
+        sg_case_free(c);
+        return status;
+    }
+    memcpy(c->call_id, dialog->call_id, dialog->call_id_length);
+    memcpy(c->types, dialog->types, length * sizeof *c->types);
+    return SG_OK;
+}
+
+bool sg_follow_waits(const sg_follow *f, const sg_dialog_progress *state)
+{
+    return state->queued > f->decided;
+}
+
+/* Asks the network, or the cache.  Cases of one dialog are decided in order. */
+sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_case *c)
+{
+    if (!sg_follow_waits(f, state) && sg_score_cache_find(f->cache, c->types, c->length, &c->score)) {
+        f->counts.cache_hits++;
+        decide(f, c);
+        sg_case_free(c);
+        return SG_OK;
+    }
+    c->number = state->queued = ++f->queued;
+    sg_status status = sg_cases_add(f->cases, c);
+    if (c->over) /* one that was shed */
+        settle(f, c);
+    sg_case_free(c);
+    if (!f->options.live)
+        sg_follow_decide_all(f);
+    return status;
+}
+
+/* Asks for the network's view of a dialog that goes on and is outside the trie. */
+sg_status sg_follow_ask_message(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state)
+{
+    sg_case c;
+    if (state->alerts.raised & (1u << SG_REASON_SEQUENCE))
+        return SG_OK;
+    if (dialog->length > (uint32_t)f->model.spec.max_length) {
+        f->counts.too_long++;
+        return SG_OK;
+    }
+    SG_TRY(sg_follow_make_case(f, dialog, false, &c));
+    return sg_follow_ask(f, state, &c);
+}
