@@ -147,24 +147,30 @@ static int64_t clock_us(clockid_t clock)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* When a call has to return. */
+/* When a call has to return.  The time runs from the first look at the clock, since most calls find a message
+ * without one. */
 typedef struct {
+    int timeout_ms;
+    bool never, begun;
     int64_t us;
-    bool never;
     unsigned looks;
 } deadline;
 
 static deadline deadline_in(int timeout_ms)
 {
-    return (deadline){.never = timeout_ms < 0,
-                      .us = timeout_ms < 0 ? 0 : clock_us(CLOCK_MONOTONIC) + (int64_t)timeout_ms * 1000};
+    return (deadline){.timeout_ms = timeout_ms, .never = timeout_ms < 0};
 }
 
-static int left_ms(const deadline *d)
+static int left_ms(deadline *d)
 {
     if (d->never)
         return -1;
-    int64_t left = d->us - clock_us(CLOCK_MONOTONIC);
+    int64_t now = clock_us(CLOCK_MONOTONIC);
+    if (!d->begun) {
+        d->begun = true;
+        d->us = now + (int64_t)d->timeout_ms * 1000;
+    }
+    int64_t left = d->us - now;
     return left <= 0 ? 0 : (int)((left + 999) / 1000);
 }
 
