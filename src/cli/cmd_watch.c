@@ -411,8 +411,11 @@ static sg_status run_watch(const char *name, watch_options *o, const sg_text_lis
         sigaction(SIGHUP, &hangup, NULL);
         const volatile sig_atomic_t *stop = sg_signals_install();
         status = run_loop(&w, stop);
+        char text[512];
+        snprintf(text, sizeof text, "%s", status == SG_OK ? "" : sg_error_text());
         sg_status told = report(&w, o->json);
-        status = status == SG_OK ? told : status;
+        /* What went wrong first is what is said. */
+        status = status == SG_OK ? told : sg_fail(status, "%s", text);
     }
     return close_watch(&w, status);
 }

@@ -39,7 +39,6 @@ typedef struct {
     uint32_t abi;     /* SG_MODULE_ABI: both sides were built from the same headers */
     const char *name; /* "cuda", "cudnn" */
     const char *(*error_text)(void);
-    const char *(*error_origin)(void);
     /* Number of devices; SG_E_DEVICE if there is none, with the reason. */
     sg_status (*count)(int *count);
     /* What device `index` is; SG_E_DEVICE if it cannot be used. */

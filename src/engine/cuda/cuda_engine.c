@@ -298,7 +298,6 @@ const sg_module sipgpu_module = {
     .abi = SG_MODULE_ABI,
     .name = "cuda",
     .error_text = sg_error_text,
-    .error_origin = sg_error_origin,
     .count = sg_gpu_count,
     .describe = sg_gpu_describe,
     .backend = &backend,

@@ -26,7 +26,6 @@ __attribute__((visibility("default"))) const sg_module sipgpu_module = {
     .abi = SG_MODULE_ABI,
     .name = "cudnn",
     .error_text = sg_error_text,
-    .error_origin = sg_error_origin,
     .count = sg_gpu_count,
     .describe = describe,
     .backend = &sg_cudnn_backend,
