@@ -84,6 +84,8 @@ static sg_status choose_precision(sg_cpu *cpu, sg_precision precision)
     return SG_OK;
 }
 
+/* Weights and what the forward pass reads; sg_cpu_pack_backward makes the rest when it is first wanted, so
+ * that a detector does without. */
 static sg_status make_weights(sg_cpu *cpu)
 {
     int64_t h = cpu->spec.units, n = cpu->spec.classes;
@@ -93,14 +95,10 @@ static sg_status make_weights(sg_cpu *cpu)
     SG_TRY(sg_alloc(&cpu->scratch, (int64_t)cpu->threads * 8 * h, "weights"));
     for (int l = 0; l < cpu->spec.layers; l++) {
         SG_TRY(sg_packed_make(cpu->gemm, h, 4 * h, false, &cpu->weights[l].recurrent));
-        SG_TRY(sg_packed_make(cpu->gemm, 4 * h, h, true, &cpu->weights[l].recurrent_t));
-        if (l == 0)
-            continue;
-        SG_TRY(sg_packed_make(cpu->gemm, h, 4 * h, false, &cpu->weights[l].kernel));
-        SG_TRY(sg_packed_make(cpu->gemm, 4 * h, h, true, &cpu->weights[l].kernel_t));
+        if (l > 0)
+            SG_TRY(sg_packed_make(cpu->gemm, h, 4 * h, false, &cpu->weights[l].kernel));
     }
-    SG_TRY(sg_packed_make(cpu->gemm, h, n, false, &cpu->dense));
-    return sg_packed_make(cpu->gemm, n, h, true, &cpu->dense_t);
+    return sg_packed_make(cpu->gemm, h, n, false, &cpu->dense);
 }
 
 static sg_status open_cpu(void **self, const sg_spec *spec, const sg_engine_options *options)
@@ -110,6 +108,7 @@ static sg_status open_cpu(void **self, const sg_spec *spec, const sg_engine_opti
     SG_TRY(sg_alloc(&cpu, 1, "engine"));
     cpu->spec = *spec;
     cpu->row = sg_pointwise_select();
+    cpu->packed_is_stale = cpu->transposed_is_stale = true;
     sg_layout_make(&cpu->layout, spec);
     cpu->threads = options->threads > 0 ? options->threads : usable_cores();
     omp_set_num_threads(cpu->threads);
@@ -151,7 +150,7 @@ static sg_status load_cpu(void *self, const float *weights)
 {
     sg_cpu *cpu = self;
     memcpy(cpu->w, weights, cpu->layout.count * sizeof *weights);
-    cpu->packed_is_stale = true;
+    cpu->packed_is_stale = cpu->transposed_is_stale = true;
     return SG_OK;
 }
 
@@ -219,20 +218,43 @@ sg_status sg_cpu_pack(sg_cpu *cpu)
     double start = sg_seconds();
     const sg_layout *at = &cpu->layout;
     for (int l = 0; l < cpu->spec.layers; l++) {
-        const float *recurrent = cpu->w + at->tensor[at->recurrent[l]].offset;
-        SG_TRY(sg_packed_fill(cpu->weights[l].recurrent, recurrent));
-        SG_TRY(sg_packed_fill(cpu->weights[l].recurrent_t, recurrent));
-        if (l == 0)
-            continue;
-        const float *kernel = cpu->w + at->tensor[at->kernel[l]].offset;
-        SG_TRY(sg_packed_fill(cpu->weights[l].kernel, kernel));
-        SG_TRY(sg_packed_fill(cpu->weights[l].kernel_t, kernel));
+        SG_TRY(sg_packed_fill(cpu->weights[l].recurrent, cpu->w + at->tensor[at->recurrent[l]].offset));
+        if (l > 0)
+            SG_TRY(sg_packed_fill(cpu->weights[l].kernel, cpu->w + at->tensor[at->kernel[l]].offset));
     }
-    const float *dense = cpu->w + at->tensor[at->dense_kernel].offset;
-    SG_TRY(sg_packed_fill(cpu->dense, dense));
-    SG_TRY(sg_packed_fill(cpu->dense_t, dense));
+    SG_TRY(sg_packed_fill(cpu->dense, cpu->w + at->tensor[at->dense_kernel].offset));
     fill_token_bias(cpu);
     cpu->packed_is_stale = false;
+    sg_cpu_account(cpu, SG_PHASE_PACKING, start, 0);
+    return SG_OK;
+}
+
+static sg_status make_transposed(sg_cpu *cpu)
+{
+    int64_t h = cpu->spec.units, n = cpu->spec.classes;
+    for (int l = 0; l < cpu->spec.layers; l++) {
+        if (!cpu->weights[l].recurrent_t)
+            SG_TRY(sg_packed_make(cpu->gemm, 4 * h, h, true, &cpu->weights[l].recurrent_t));
+        if (l > 0 && !cpu->weights[l].kernel_t)
+            SG_TRY(sg_packed_make(cpu->gemm, 4 * h, h, true, &cpu->weights[l].kernel_t));
+    }
+    return cpu->dense_t ? SG_OK : sg_packed_make(cpu->gemm, n, h, true, &cpu->dense_t);
+}
+
+sg_status sg_cpu_pack_backward(sg_cpu *cpu)
+{
+    if (!cpu->transposed_is_stale)
+        return SG_OK;
+    double start = sg_seconds();
+    const sg_layout *at = &cpu->layout;
+    SG_TRY(make_transposed(cpu));
+    for (int l = 0; l < cpu->spec.layers; l++) {
+        SG_TRY(sg_packed_fill(cpu->weights[l].recurrent_t, cpu->w + at->tensor[at->recurrent[l]].offset));
+        if (l > 0)
+            SG_TRY(sg_packed_fill(cpu->weights[l].kernel_t, cpu->w + at->tensor[at->kernel[l]].offset));
+    }
+    SG_TRY(sg_packed_fill(cpu->dense_t, cpu->w + at->tensor[at->dense_kernel].offset));
+    cpu->transposed_is_stale = false;
     sg_cpu_account(cpu, SG_PHASE_PACKING, start, 0);
     return SG_OK;
 }
@@ -301,7 +323,7 @@ static sg_status apply_cpu(void *self, const sg_adam *adam, double *norm)
         cpu->row->adam(n, cpu->w + at, cpu->m + at, cpu->v + at, cpu->gradient + at, (float)scale, rate,
                        (float)(1 - adam->beta1), (float)(1 - adam->beta2), (float)adam->epsilon);
     }
-    cpu->packed_is_stale = true;
+    cpu->packed_is_stale = cpu->transposed_is_stale = true;
     if (norm)
         *norm = length;
     sg_cpu_account(cpu, SG_PHASE_ADAM, start, 0);

@@ -29,7 +29,7 @@ typedef struct {
     char description[128];
 
     float *w, *m, *v, *gradient; /* [layout.count]; m, v, gradient are made when first needed */
-    bool packed_is_stale;
+    bool packed_is_stale, transposed_is_stale;
     sg_gemm *gemm;
     sg_cpu_weights weights[SG_LAYERS_MAX];
     sg_packed *dense, *dense_t;
@@ -63,8 +63,9 @@ typedef struct {
     sg_timing timing;
 } sg_cpu;
 
-/* Packs weights for products if they changed. */
+/* Packs weights for the products of the forward pass, and those of the backward pass, if they changed. */
 sg_status sg_cpu_pack(sg_cpu *cpu);
+sg_status sg_cpu_pack_backward(sg_cpu *cpu);
 
 /* Adds the time since `start` to a phase, and `flops` (0 for what is no product). */
 void sg_cpu_account(sg_cpu *cpu, sg_phase phase, double start, double flops);

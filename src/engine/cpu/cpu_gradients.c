@@ -439,6 +439,7 @@ sg_status sg_cpu_gradients(void *self, const sg_batch *batch, sg_step_result *re
     const sg_plan *plan = batch->plan;
     SG_TRY(reserve(cpu, plan));
     SG_TRY(sg_cpu_pack(cpu));
+    SG_TRY(sg_cpu_pack_backward(cpu));
     for (int node = 0; node < plan->nodes; node++)
         cpu->leaf_of_node[node] = -1;
     for (int l = 0; l < plan->leaves; l++)
