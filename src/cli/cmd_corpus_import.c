@@ -2,8 +2,7 @@
 #include "base/log.h"
 #include "cli/capture_import.h"
 #include "cli/cli.h"
-#include "corpus/import.h"
-#include "corpus/split.h"
+#include "cli/new_corpus.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,19 +13,18 @@ enum { SEPARATOR_AUTO, SEPARATOR_TAB, SEPARATOR_COMMA, SEPARATOR_SEMICOLON };
 
 typedef struct {
     sg_common_options common;
-    char out[SG_TEXT_MAX], columns[SG_TEXT_MAX], alphabet[SG_TEXT_MAX], bpf[SG_TEXT_MAX];
+    sg_new_corpus_options target;
+    char columns[SG_TEXT_MAX], alphabet[SG_TEXT_MAX], bpf[SG_TEXT_MAX];
     sg_text_list pcap;
     int separator, truncate, order, rule, retransmissions, dialogs;
     int64_t duplicates_ms;
-    int64_t types, max_length, min_length, seed;
-    double share[SG_SPLITS];
-    bool force;
+    int64_t types, max_length, min_length;
 } import_options;
 
 #define AT(field) offsetof(import_options, field)
 
 static const sg_option table[] = {
-    {NULL, "out", SG_OPT_TEXT, AT(out), "", 0, 0, NULL, "FILE", "the corpus to write", 'o'},
+    SG_NEW_CORPUS_OUT(import_options, target),
     {NULL, "pcap", SG_OPT_APPEND, AT(pcap), NULL, 0, 0, NULL, "FILE",
      "capture to read, not tables: pcap, pcapng, gzipped, -; several times", 'r'},
     {NULL, "bpf", SG_OPT_TEXT, AT(bpf), "", 0, 0, NULL, "FILTER", "captures: packets to take", 0},
@@ -54,11 +52,7 @@ static const sg_option table[] = {
      "order the messages of a dialog by time, or leave them as read", 0},
     {NULL, "min_length", SG_OPT_INT, AT(min_length), "1", 1, SG_LENGTH_MAX, NULL, "N",
      "leave out dialogs of fewer messages", 0},
-    {NULL, "train", SG_OPT_REAL, AT(share[0]), "0.5", 0, 1, NULL, "SHARE", "share of train", 0},
-    {NULL, "validation", SG_OPT_REAL, AT(share[1]), "0.2", 0, 1, NULL, "SHARE", "share of validation", 0},
-    {NULL, "test", SG_OPT_REAL, AT(share[2]), "0.3", 0, 1, NULL, "SHARE", "share of test", 0},
-    {NULL, "seed", SG_OPT_INT, AT(seed), "1", 0, (double)INT64_MAX, NULL, "S", "seed of the split", 0},
-    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_NEW_CORPUS_OPTIONS(import_options, target),
     SG_COMMON_OPTIONS(import_options),
 };
 
@@ -91,31 +85,20 @@ static void report_messages(const sg_import_report *r)
         if (r->skipped[k])
             sg_warn("%" PRId64 " records skipped (%s), the first is %s", r->skipped[k],
                     sg_skip_reason_text(k), r->first_skipped[k]);
-    if (r->folded_types)
-        sg_note("%" PRId64 " messages of %" PRId64 " rare types became OTHER", r->folded_messages,
-                r->folded_types);
     if (r->reordered)
         sg_note("%" PRId64 " dialogs were put in order of time", r->reordered);
 }
 
 static sg_status report(const import_options *o, const sg_corpus *corpus, const sg_import_report *r)
 {
-    int64_t size[SG_SPLITS], unseen[SG_SPLITS];
-    SG_TRY(sg_split_count(corpus, size, unseen));
     report_messages(r);
-    if (r->cut)
-        sg_note("%" PRId64 " dialogs were cut to %d messages", r->cut, corpus->max_length);
     if (r->dropped_long)
         sg_note("%" PRId64 " dialogs of more than %" PRId64 " messages were left out", r->dropped_long,
                 o->max_length);
     if (r->dropped_short)
         sg_note("%" PRId64 " dialogs of fewer than %" PRId64 " messages were left out", r->dropped_short,
                 o->min_length);
-    sg_note("%s: %" PRId64 " dialogs of %d classes, %d message types, longest %d", o->out, corpus->dialogs,
-            corpus->classes, corpus->message_types, corpus->max_length);
-    sg_note("split %" PRId64 "/%" PRId64 "/%" PRId64 ", unseen %" PRId64 " and %" PRId64, size[0], size[1],
-            size[2], unseen[SG_SPLIT_VALIDATION], unseen[SG_SPLIT_TEST]);
-    return SG_OK;
+    return sg_new_corpus_report(corpus, &o->target, r);
 }
 
 static void report_captures(const sg_capture_import_report *r)
@@ -182,21 +165,14 @@ static sg_status import_files(const char *name, const import_options *o, const s
 {
     sg_corpus corpus;
     sg_import_report r;
-    int64_t size[SG_SPLITS];
-    SG_TRY(sg_require_option(name, o->out, "--out FILE"));
-    SG_TRY(sg_file_check_writable(o->out, o->force));
-    SG_TRY(sg_split_sizes(1000000, o->share, size)); /* wrong shares show before a long read */
+    SG_TRY(sg_new_corpus_check(name, &o->target));
     SG_TRY(make_corpus(o, files, &corpus, &r));
     snprintf(corpus.source, sizeof corpus.source, "imported from %.180s%s",
              files->count ? files->items[0] : o->pcap.items[0],
              files->count + o->pcap.count > 1 ? " and others" : "");
     snprintf(corpus.type_rule, sizeof corpus.type_rule, "%s", sg_type_rule_name((sg_type_rule)o->rule));
     corpus.collapsed = o->retransmissions == SG_REPEATS_COLLAPSE;
-    sg_status status = sg_split_sizes(corpus.dialogs, o->share, size);
-    if (status == SG_OK)
-        status = sg_split_draw(&corpus, size, (uint64_t)o->seed);
-    if (status == SG_OK)
-        status = sg_corpus_write(&corpus, o->out, "sipgpu " SG_VERSION);
+    sg_status status = sg_new_corpus_write(&corpus, &o->target);
     if (status == SG_OK)
         status = report(o, &corpus, &r);
     sg_corpus_free(&corpus);

@@ -1,34 +1,25 @@
 /* cmd_corpus_merge.c: `sipgpu corpus merge`: several corpora into one. */
-#include "base/files.h"
-#include "base/log.h"
 #include "cli/cli.h"
-#include "corpus/import.h"
-#include "corpus/split.h"
+#include "cli/new_corpus.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct {
     sg_common_options common;
-    char out[SG_TEXT_MAX];
-    int64_t types, max_length, seed;
-    double share[SG_SPLITS];
-    bool force;
+    sg_new_corpus_options target;
+    int64_t types, max_length;
 } merge_options;
 
 #define AT(field) offsetof(merge_options, field)
 
 static const sg_option table[] = {
-    {NULL, "out", SG_OPT_TEXT, AT(out), "", 0, 0, NULL, "FILE", "the corpus to write", 'o'},
+    SG_NEW_CORPUS_OUT(merge_options, target),
     {NULL, "types", SG_OPT_INT, AT(types), "65535", 2, SG_MESSAGE_TYPES_MAX, NULL, "M",
      "size of the alphabet: the commonest message types, and OTHER for the rest", 0},
     {NULL, "max_length", SG_OPT_INT, AT(max_length), "0", 0, SG_LENGTH_MAX, NULL, "L",
      "pad length; longer dialogs are cut; 0: the longest of all", 0},
-    {NULL, "train", SG_OPT_REAL, AT(share[0]), "0.5", 0, 1, NULL, "SHARE", "share of train", 0},
-    {NULL, "validation", SG_OPT_REAL, AT(share[1]), "0.2", 0, 1, NULL, "SHARE", "share of validation", 0},
-    {NULL, "test", SG_OPT_REAL, AT(share[2]), "0.3", 0, 1, NULL, "SHARE", "share of test", 0},
-    {NULL, "seed", SG_OPT_INT, AT(seed), "1", 0, (double)INT64_MAX, NULL, "S", "seed of the split", 0},
-    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_NEW_CORPUS_OPTIONS(merge_options, target),
     SG_COMMON_OPTIONS(merge_options),
 };
 
@@ -77,11 +68,11 @@ static sg_status add_corpus(sg_import *import, const char *path, int k, sg_corpu
     return status;
 }
 
-static sg_status merge(const merge_options *o, const sg_text_list *files, sg_corpus *corpus)
+static sg_status merge(const merge_options *o, const sg_text_list *files, sg_corpus *corpus,
+                       sg_import_report *report)
 {
     const sg_import_options options = {
         .types_max = o->types, .max_length = o->max_length, .min_length = 1, .file_order = true};
-    sg_import_report report = {0};
     sg_import *import;
     sg_corpus first = {0};
     SG_TRY(sg_import_open(&import, &options));
@@ -89,39 +80,27 @@ static sg_status merge(const merge_options *o, const sg_text_list *files, sg_cor
     for (size_t i = 0; i < files->count && status == SG_OK; i++)
         status = add_corpus(import, files->items[i], (int)i, &first);
     if (status == SG_OK)
-        status = sg_import_finish(import, corpus, &report);
+        status = sg_import_finish(import, corpus, report);
     sg_import_close(import);
     SG_TRY(status);
     memcpy(corpus->type_rule, first.type_rule, sizeof corpus->type_rule);
     corpus->collapsed = first.collapsed;
     snprintf(corpus->source, sizeof corpus->source, "merged from %.160s and %zu more", files->items[0],
              files->count - 1);
-    if (report.folded_types)
-        sg_note("%" PRId64 " messages of %" PRId64 " rare types became OTHER", report.folded_messages,
-                report.folded_types);
-    if (report.cut)
-        sg_note("%" PRId64 " dialogs were cut to %d messages", report.cut, corpus->max_length);
     return SG_OK;
 }
 
 static sg_status run_merge(const char *name, const merge_options *o, const sg_text_list *files)
 {
     sg_corpus corpus;
-    int64_t size[SG_SPLITS];
-    SG_TRY(sg_require_option(name, o->out, "--out FILE"));
+    sg_import_report report = {0};
+    SG_TRY(sg_new_corpus_check(name, &o->target));
     if (files->count < 2)
         return sg_fail(SG_E_USAGE, "%s wants at least two corpora", name);
-    SG_TRY(sg_file_check_writable(o->out, o->force));
-    SG_TRY(sg_split_sizes(1000000, o->share, size)); /* wrong shares show before a long read */
-    SG_TRY(merge(o, files, &corpus));
-    sg_status status = sg_split_sizes(corpus.dialogs, o->share, size);
+    SG_TRY(merge(o, files, &corpus, &report));
+    sg_status status = sg_new_corpus_write(&corpus, &o->target);
     if (status == SG_OK)
-        status = sg_split_draw(&corpus, size, (uint64_t)o->seed);
-    if (status == SG_OK)
-        status = sg_corpus_write(&corpus, o->out, "sipgpu " SG_VERSION);
-    if (status == SG_OK)
-        sg_note("%s: %" PRId64 " dialogs of %d classes, %d message types, longest %d", o->out, corpus.dialogs,
-                corpus.classes, corpus.message_types, corpus.max_length);
+        status = sg_new_corpus_report(&corpus, &o->target, &report);
     sg_corpus_free(&corpus);
     return status;
 }
