@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/comparison_files.h"
 #include "cli/session.h"
 #include "detect/detection.h"
 #include "detect/report.h"
@@ -14,7 +15,7 @@ typedef struct {
     char out[SG_TEXT_MAX], dialogs[SG_TEXT_MAX];
     int64_t seed, restarts;
     double alpha;
-    bool json, force;
+    bool early, json, force;
 } detect_options;
 
 static const sg_option detect_table[] = {
@@ -31,6 +32,8 @@ static const sg_option detect_table[] = {
      "restarts of K-means; the best is kept", 0},
     {NULL, "markov_alpha", SG_OPT_REAL, offsetof(detect_options, alpha), "0.01", 1e-9, 1e6, NULL, "X",
      "additive smoothing of the Markov baselines", 0},
+    {NULL, "early", SG_OPT_FLAG, offsetof(detect_options, early), NULL, 0, 0, NULL, NULL,
+     "with --out: run all beginnings of test dialogs too, for early.csv", 0},
     {NULL, "json", SG_OPT_FLAG, offsetof(detect_options, json), NULL, 0, 0, NULL, NULL,
      "print one JSON object instead of tables", 0},
     {NULL, "force", SG_OPT_FLAG, offsetof(detect_options, force), NULL, 0, 0, NULL, NULL,
@@ -42,13 +45,17 @@ static const char about[] =
     "the paper): thresholds on skewness and kurtosis of the outputs, computed anew from the\n"
     "train split; K-means on the test split's; and baselines without a network.  P_D is the\n"
     "share of new dialogs that are flagged, P_FA that of known ones.  --out DIR gets\n"
-    "table6.csv, table6.md, auc.csv, moments_{train,test}.csv and roc_<score>.csv.";
+    "table6.csv, table6.md, auc.csv, moments_{train,test}.csv and roc_<score>.csv; comparison.csv,\n"
+    "comparison.md and paired.csv with every detector beside every other one; with --early also\n"
+    "early.csv, early.md and early_position.csv: detection after each message of a dialog.";
 
 /* What is at hand while files are written. */
 typedef struct {
     const detect_options *options;
     sg_session session;
     sg_detection detection;
+    sg_comparison comparison; /* with --out */
+    sg_early beginnings;      /* with --out and --early */
 } detect_state;
 
 static sg_status put_table_csv(const detect_state *s, int which, FILE *out)
@@ -94,6 +101,16 @@ static sg_status put_roc(const detect_state *s, int score, FILE *out)
     return SG_OK;
 }
 
+static sg_status put_comparison(const detect_state *s, int which, FILE *out)
+{
+    return sg_comparison_file_write(&s->comparison, which, out);
+}
+
+static sg_status put_early(const detect_state *s, int which, FILE *out)
+{
+    return sg_early_file_write(&s->beginnings, which, out);
+}
+
 static sg_status put_dialogs(const detect_state *s, int rule, FILE *out)
 {
     sg_report_dialogs(&s->detection, &s->session.corpus, &s->session.outputs, (sg_rule)rule, out);
@@ -102,7 +119,7 @@ static sg_status put_dialogs(const detect_state *s, int rule, FILE *out)
 
 typedef sg_status (*file_writer)(const detect_state *, int which, FILE *);
 
-enum { FILES_MAX = 7 + SG_SCORES };
+enum { FILES_MAX = 7 + SG_NETWORK_SCORES + SG_COMPARISON_FILES + SG_EARLY_FILES };
 
 typedef struct {
     char path[SG_PATH_MAX];
@@ -123,26 +140,42 @@ static sg_status add_file(file_list *list, const char *folder, const char *name,
     return sg_path_join(f->path, folder, name);
 }
 
+/* What goes into the folder of --out. */
+static sg_status list_folder(const detect_options *o, file_list *list)
+{
+    char name[64];
+    SG_TRY(add_file(list, o->out, "table6.csv", put_table_csv, 0));
+    SG_TRY(add_file(list, o->out, "table6.md", put_table_markdown, 0));
+    SG_TRY(add_file(list, o->out, "limits.csv", put_limits, 0));
+    SG_TRY(add_file(list, o->out, "auc.csv", put_auc, 0));
+    SG_TRY(add_file(list, o->out, "moments_train.csv", put_moments, SG_SPLIT_TRAIN));
+    SG_TRY(add_file(list, o->out, "moments_test.csv", put_moments, SG_SPLIT_TEST));
+    for (int i = 0; i < SG_NETWORK_SCORES; i++) {
+        snprintf(name, sizeof name, "roc_%s.csv", sg_score_name((sg_score)i));
+        SG_TRY(add_file(list, o->out, name, put_roc, i));
+    }
+    for (int i = 0; i < SG_COMPARISON_FILES; i++) {
+        sg_comparison_file_name(i, name);
+        SG_TRY(add_file(list, o->out, name, put_comparison, i));
+    }
+    for (int i = 0; o->early && i < SG_EARLY_FILES; i++) {
+        sg_early_file_name(i, name);
+        SG_TRY(add_file(list, o->out, name, put_early, i));
+    }
+    return SG_OK;
+}
+
 /* All files that are to be written.  Names are checked before the network is run; the folder is made when
  * there is something to put there. */
 static sg_status list_files(const detect_options *o, file_list *list)
 {
     list->count = 0;
+    if (o->early && !o->out[0])
+        return sg_fail(SG_E_USAGE, "--early writes files: it wants --out DIR");
     if (o->dialogs[0])
         SG_TRY(add_file(list, "", o->dialogs, put_dialogs, o->rule));
-    if (o->out[0]) {
-        SG_TRY(add_file(list, o->out, "table6.csv", put_table_csv, 0));
-        SG_TRY(add_file(list, o->out, "table6.md", put_table_markdown, 0));
-        SG_TRY(add_file(list, o->out, "limits.csv", put_limits, 0));
-        SG_TRY(add_file(list, o->out, "auc.csv", put_auc, 0));
-        SG_TRY(add_file(list, o->out, "moments_train.csv", put_moments, SG_SPLIT_TRAIN));
-        SG_TRY(add_file(list, o->out, "moments_test.csv", put_moments, SG_SPLIT_TEST));
-        for (int i = 0; i < SG_SCORES; i++) {
-            char name[64];
-            snprintf(name, sizeof name, "roc_%s.csv", sg_score_name((sg_score)i));
-            SG_TRY(add_file(list, o->out, name, put_roc, i));
-        }
-    }
+    if (o->out[0])
+        SG_TRY(list_folder(o, list));
     for (int i = 0; i < list->count; i++)
         SG_TRY(sg_file_check_writable(list->file[i].path, o->force));
     return SG_OK;
@@ -194,6 +227,28 @@ static void say_what_is_special(const detect_state *s)
         sg_warn("all moments of the test split are equal: K-means flags nothing");
 }
 
+/* What --out wants beyond the tables. */
+static sg_status compare(detect_state *s)
+{
+    const detect_options *o = s->options;
+    char model[16];
+    sg_engine *engine;
+    if (!o->out[0])
+        return SG_OK;
+    sg_session_model_name(&s->session, model);
+    SG_TRY(sg_comparison_open(&s->comparison, &s->session.corpus, &s->detection));
+    SG_TRY(sg_comparison_add(&s->comparison, model, 1, SG_COMBINED_NOT, &s->detection));
+    if (!o->early)
+        return SG_OK;
+    SG_TRY(sg_early_open(&s->beginnings, &s->session.corpus, &s->detection));
+    SG_TRY(sg_session_engine(&s->session, &o->session, &engine));
+    sg_status status =
+        sg_early_add(&s->beginnings, model, &s->session.model, engine, &s->session.corpus, &s->detection);
+    sg_engine_close(engine);
+    sg_progress_end();
+    return status;
+}
+
 static sg_status detect(detect_state *s, file_list *files)
 {
     const detect_options *o = s->options;
@@ -203,6 +258,7 @@ static sg_status detect(detect_state *s, file_list *files)
     sg_status status = sg_detection_run(&s->detection, &s->session.corpus, &s->session.outputs, &options);
     if (status != SG_OK)
         return sg_fail_prefix(status, "%s", o->session.corpus);
+    SG_TRY(compare(s));
     if (o->out[0])
         SG_TRY(sg_folder_make(o->out));
     say_what_is_special(s);
@@ -225,6 +281,8 @@ sg_status sg_run_detect(const char *name, int argc, char **argv)
     detect_state state = {.options = &options};
     file_list files;
     status = detect(&state, &files);
+    sg_comparison_free(&state.comparison);
+    sg_early_free(&state.beginnings);
     sg_detection_free(&state.detection);
     sg_session_close(&state.session);
     return status;

@@ -64,7 +64,8 @@ static const char about[] =
     "writes Tables V and VI with the paper's figures beside them.  Runs that are complete are\n"
     "kept, interrupted ones go on: the same command continues an experiment.  In the folder:\n"
     "runs.csv, table5.csv, table5.md, table6.csv, table6.md, history_*.csv, moments_*.csv,\n"
-    "provenance.json, and runs/<model>_<seed>/ with each run's log.txt.";
+    "roc_*.csv, comparison.csv, comparison.md, paired.csv, early*.csv, early.md, provenance.json,\n"
+    "and runs/<model>_<seed>/ with each run's log.txt.";
 
 /* ---- settings ---- */
 

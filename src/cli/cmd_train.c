@@ -163,7 +163,7 @@ static sg_status infer_classes(const sg_config *config, const sg_corpus *corpus,
     double seconds;
     SG_TRY(sg_config_engine(config, &options));
     SG_TRY(sg_engine_open(&engine, &model->spec, &options));
-    sg_status status = sg_infer_classes(engine, model, corpus, outputs, &seconds);
+    sg_status status = sg_infer_classes(engine, model, corpus, false, outputs, &seconds);
     if (status == SG_OK && config->prefix_limits)
         status = sg_prefix_limits_fit(model, engine);
     sg_engine_close(engine);

@@ -112,7 +112,7 @@ static sg_status look_at_run(const sg_experiment *e, sg_experiment_run *run, con
 sg_status sg_experiment_make(sg_experiment *experiment, const sg_config *config, const sg_corpus *corpus,
                              const char *folder, bool force)
 {
-    *experiment = (sg_experiment){.config = config, .folder = folder};
+    *experiment = (sg_experiment){.config = config, .folder = folder, .classes = corpus->classes};
     SG_TRY(list_models(experiment));
     SG_TRY(list_runs(experiment));
     for (int i = 0; i < experiment->count; i++)

@@ -3,6 +3,7 @@
  *   DIR/model1.0.ini ...          settings of each model's runs, complete
  *   DIR/runs/model1.0_seed1/ ...  folders of runs (train/run.h), with log.txt
  *   DIR/runs.csv table5.{csv,md} table6.{csv,md} history_model1.0.csv moments_model1.0_{train,test}.csv ...
+ *   DIR/comparison.{csv,md} paired.csv early.{csv,md} roc_model1.0_<score>.csv roc_<score>.csv ...
  *   DIR/provenance.json
  */
 #ifndef SG_CLI_EXPERIMENT_H
@@ -13,7 +14,7 @@
 #include "train/config.h"
 #include "train/run.h"
 
-enum { SG_MODELS_MAX = 4 };
+enum { SG_MODELS_MAX = 16 }; /* four of the paper, each with its own padding or one of three */
 
 typedef struct {
     int model; /* position in sg_experiment.models */
@@ -27,6 +28,7 @@ typedef struct {
 typedef struct {
     const sg_config *config; /* as given; model and seed vary */
     const char *folder;
+    int classes;       /* of the corpus */
     int models, count; /* count = models * seeds, by model, then by seed */
     char model[SG_MODELS_MAX][16];
     sg_config model_config[SG_MODELS_MAX];

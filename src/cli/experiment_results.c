@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "cli/experiment_compare.h"
 #include "cli/session.h"
 #include "detect/ensemble.h"
 #include "detect/report.h"
@@ -9,28 +10,44 @@
 #include <string.h>
 
 /* CSV files that hold the lines of all runs of a model, with the seed in front. */
-typedef enum { SEEDS_HISTORY, SEEDS_MOMENTS_TRAIN, SEEDS_MOMENTS_TEST, SEEDS_FILES } seeds_file;
+typedef enum {
+    SEEDS_HISTORY,
+    SEEDS_MOMENTS_TRAIN,
+    SEEDS_MOMENTS_TEST,
+    SEEDS_ROC, /* and those of the other scores of a network */
+    SEEDS_FILES = SEEDS_ROC + SG_NETWORK_SCORES
+} seeds_file;
 
 typedef struct {
     const sg_experiment *experiment;
     sg_experiment_results *results;
     sg_ensemble ensemble; /* of the model at hand */
+    sg_experiment_compare compare;
+    sg_session_options session; /* of the run at hand */
+    bool probabilities;         /* the model's sessions are to keep all outputs */
     FILE *stream[SEEDS_FILES];
     sg_atomic_file file[SEEDS_FILES];
     int opened, runs_done;
     bool first; /* the next run is the first of its model */
 } evaluation_state;
 
+static void name_seeds_file(int which, const char *model, char name[128])
+{
+    if (which == SEEDS_HISTORY)
+        snprintf(name, 128, "history_model%s.csv", model);
+    else if (which >= SEEDS_ROC)
+        snprintf(name, 128, "roc_model%s_%s.csv", model, sg_score_name((sg_score)(which - SEEDS_ROC)));
+    else
+        snprintf(name, 128, "moments_model%s_%s.csv", model, which == SEEDS_MOMENTS_TRAIN ? "train" : "test");
+}
+
 static sg_status open_seeds_files(evaluation_state *s, const char *model)
 {
-    static const char *const names[SEEDS_FILES] = {"history_model%s.csv", "moments_model%s_train.csv",
-                                                   "moments_model%s_test.csv"};
-    char name[64], path[SG_PATH_MAX];
+    char name[128], path[SG_PATH_MAX];
     s->first = true;
     for (s->opened = 0; s->opened < SEEDS_FILES; s->opened++) {
         const int i = s->opened;
-        const int prefix = (int)(strchr(names[i], '%') - names[i]);
-        snprintf(name, sizeof name, "%.*s%s%s", prefix, names[i], model, names[i] + prefix + 2);
+        name_seeds_file(i, model, name);
         SG_TRY(sg_path_join(path, s->experiment->folder, name));
         SG_TRY(sg_text_open(&s->file[i], &s->stream[i], path));
     }
@@ -74,21 +91,25 @@ static sg_status put_history(const evaluation_state *s, const sg_experiment_run 
     return SG_OK;
 }
 
-static sg_status put_moments(const evaluation_state *s, const sg_experiment_run *run,
-                             const sg_session *session, const sg_detection *detection, seeds_file which)
+/* The lines of moments or of a curve. */
+static sg_status put_detection(const evaluation_state *s, const sg_experiment_run *run,
+                               const sg_session *session, const sg_detection *detection, int which)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&text, &size);
     if (!memory)
-        return sg_fail(SG_E_MEMORY, "moments: out of memory");
-    sg_report_moments(detection, &session->corpus, &session->counts, &session->outputs,
-                      which == SEEDS_MOMENTS_TRAIN ? SG_SPLIT_TRAIN : SG_SPLIT_TEST, memory);
+        return sg_fail(SG_E_MEMORY, "results: out of memory");
+    if (which >= SEEDS_ROC)
+        sg_report_roc(&detection->roc[which - SEEDS_ROC], memory);
+    else
+        sg_report_moments(detection, &session->corpus, &session->counts, &session->outputs,
+                          which == SEEDS_MOMENTS_TRAIN ? SG_SPLIT_TRAIN : SG_SPLIT_TEST, memory);
     const bool failed = fclose(memory) != 0;
     if (!failed)
         put_lines(s, s->stream[which], run->seed, text);
     free(text);
-    return failed ? sg_fail(SG_E_MEMORY, "moments: out of memory") : SG_OK;
+    return failed ? sg_fail(SG_E_MEMORY, "results: out of memory") : SG_OK;
 }
 
 /* Figures of one set of outputs, of a run or of an ensemble; the detection is left for the caller to free. */
@@ -103,11 +124,24 @@ static sg_status take_figures(sg_run_result *result, const char *model, int64_t 
     return SG_OK;
 }
 
+/* The run by itself, with its files, into `detection`. */
+static sg_status evaluate_alone(evaluation_state *s, const sg_experiment_run *run, const sg_session *session,
+                                sg_detection *detection)
+{
+    SG_TRY(take_figures(&s->results->run[s->results->runs], s->experiment->model[run->model], run->seed,
+                        session, &session->outputs, detection));
+    s->results->runs++;
+    SG_TRY(put_history(s, run));
+    for (int i = SEEDS_MOMENTS_TRAIN; i < SEEDS_FILES; i++)
+        SG_TRY(put_detection(s, run, session, detection, i));
+    return SG_OK;
+}
+
 static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *run,
                                   const sg_session *session)
 {
     const char *model = s->experiment->model[run->model];
-    sg_detection detection = {0};
+    sg_detection alone = {0}, together = {0};
     sg_status status;
     if (!session->same_corpus)
         return sg_fail(SG_E_CONFIG, "%s was trained on another corpus or split", run->folder);
@@ -115,20 +149,17 @@ static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *
     if (s->first)
         SG_TRY(sg_ensemble_init(&s->ensemble, session->corpus.classes, session->model.spec.classes));
     SG_TRY(sg_ensemble_add(&s->ensemble, &session->outputs));
-    SG_TRY_GOTO(status, done,
-                take_figures(&s->results->run[s->results->runs], model, run->seed, session, &session->outputs,
-                             &detection));
-    s->results->runs++;
-    SG_TRY_GOTO(status, done, put_history(s, run));
-    SG_TRY_GOTO(status, done, put_moments(s, run, session, &detection, SEEDS_MOMENTS_TRAIN));
-    SG_TRY_GOTO(status, done, put_moments(s, run, session, &detection, SEEDS_MOMENTS_TEST));
-    sg_detection_free(&detection);
+    SG_TRY_GOTO(status, done, evaluate_alone(s, run, session, &alone));
     /* After each run, so that the last one's session need not be kept. */
-    status = take_figures(&s->results->ensemble[s->results->models], model, -1, session, &s->ensemble.best,
-                          &detection);
+    SG_TRY_GOTO(status, done,
+                take_figures(&s->results->ensemble[s->results->models], model, -1, session, &s->ensemble.best,
+                             &together));
+    SG_TRY_GOTO(status, done,
+                sg_experiment_compare_add(&s->compare, model, session, &s->session, &alone, &together));
     s->first = false;
 done:
-    sg_detection_free(&detection);
+    sg_detection_free(&alone);
+    sg_detection_free(&together);
     return status;
 }
 
@@ -137,12 +168,13 @@ static sg_status evaluate_run(evaluation_state *s, const sg_experiment_run *run)
     const sg_config *config = s->experiment->config;
     sg_run_paths paths;
     sg_session session = {0};
-    sg_session_options options = {.precision = config->precision, .threads = config->threads};
+    s->session = (sg_session_options){
+        .precision = config->precision, .threads = config->threads, .probabilities = s->probabilities};
     SG_TRY(sg_run_paths_make(&paths, run->folder));
-    snprintf(options.model, sizeof options.model, "%s", paths.model);
-    snprintf(options.corpus, sizeof options.corpus, "%s", config->corpus);
-    snprintf(options.device, sizeof options.device, "%s", config->device);
-    sg_status status = sg_session_open(&session, "experiment", &options);
+    snprintf(s->session.model, sizeof s->session.model, "%s", paths.model);
+    snprintf(s->session.corpus, sizeof s->session.corpus, "%s", config->corpus);
+    snprintf(s->session.device, sizeof s->session.device, "%s", config->device);
+    sg_status status = sg_session_open(&session, "experiment", &s->session);
     if (status == SG_OK)
         status = evaluate_session(s, run, &session);
     sg_session_close(&session);
@@ -158,6 +190,7 @@ static sg_status evaluate_model(evaluation_state *s, int model)
         complete += e->run[i].model == model && e->run[i].complete;
     if (complete == 0)
         return SG_OK;
+    sg_experiment_compare_begin(&s->compare, e->model[model], complete, e->classes, &s->probabilities);
     sg_status status = open_seeds_files(s, e->model[model]);
     for (int i = 0; status == SG_OK && i < e->count; i++) {
         if (e->run[i].model != model || !e->run[i].complete)
@@ -193,22 +226,33 @@ static sg_status runs_writer(const sg_run_result *runs, int count, const sg_run_
     return sg_report_runs(runs, count, out);
 }
 
+static sg_status evaluate_all(evaluation_state *s)
+{
+    const sg_experiment *e = s->experiment;
+    const sg_experiment_results *r = s->results;
+    for (int m = 0; m < e->models; m++)
+        SG_TRY(evaluate_model(s, m));
+    sg_progress_end();
+    if (r->runs == 0)
+        return sg_fail(SG_E_CONFIG, "no run is complete: there is nothing to make tables of");
+    SG_TRY(write_table(e, r, "runs.csv", runs_writer, SG_STYLE_CSV));
+    SG_TRY(write_table(e, r, "table5.csv", sg_report_table5, SG_STYLE_CSV));
+    SG_TRY(write_table(e, r, "table5.md", sg_report_table5, SG_STYLE_MARKDOWN));
+    SG_TRY(write_table(e, r, "table6.csv", sg_report_table6, SG_STYLE_CSV));
+    SG_TRY(write_table(e, r, "table6.md", sg_report_table6, SG_STYLE_MARKDOWN));
+    return sg_experiment_compare_write(&s->compare, e->folder);
+}
+
 sg_status sg_experiment_evaluate(const sg_experiment *experiment, sg_experiment_results *results)
 {
     *results = (sg_experiment_results){0};
     SG_TRY(sg_alloc(&results->run, experiment->count, "results"));
     SG_TRY(sg_alloc(&results->ensemble, experiment->models, "results"));
-    evaluation_state state = {.experiment = experiment, .results = results};
-    for (int m = 0; m < experiment->models; m++)
-        SG_TRY(evaluate_model(&state, m));
-    sg_progress_end();
-    if (results->runs == 0)
-        return sg_fail(SG_E_CONFIG, "no run is complete: there is nothing to make tables of");
-    SG_TRY(write_table(experiment, results, "runs.csv", runs_writer, SG_STYLE_CSV));
-    SG_TRY(write_table(experiment, results, "table5.csv", sg_report_table5, SG_STYLE_CSV));
-    SG_TRY(write_table(experiment, results, "table5.md", sg_report_table5, SG_STYLE_MARKDOWN));
-    SG_TRY(write_table(experiment, results, "table6.csv", sg_report_table6, SG_STYLE_CSV));
-    return write_table(experiment, results, "table6.md", sg_report_table6, SG_STYLE_MARKDOWN);
+    evaluation_state state = {
+        .experiment = experiment, .results = results, .compare.early = experiment->config->early};
+    sg_status status = evaluate_all(&state);
+    sg_experiment_compare_free(&state.compare);
+    return status;
 }
 
 void sg_experiment_results_free(sg_experiment_results *results)

@@ -42,7 +42,7 @@ static sg_status pad_sequences(const sg_model *model, const sg_corpus *corpus, u
 }
 
 sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_corpus *corpus,
-                           sg_outputs *outputs, double *seconds)
+                           bool probabilities, sg_outputs *outputs, double *seconds)
 {
     uint16_t *padded = NULL;
     sg_sequences set = {0};
@@ -50,7 +50,7 @@ sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_co
     SG_TRY_GOTO(status, done, pad_sequences(model, corpus, &padded));
     SG_TRY_GOTO(status, done,
                 sg_sequences_make(&set, &model->spec, padded, corpus->class_length, corpus->classes));
-    SG_TRY_GOTO(status, done, sg_outputs_alloc(outputs, corpus->classes, model->spec.classes, false));
+    SG_TRY_GOTO(status, done, sg_outputs_alloc(outputs, corpus->classes, model->spec.classes, probabilities));
     SG_TRY_GOTO(status, done, sg_engine_load(engine, &model->params));
     const double start = sg_seconds();
     SG_TRY_GOTO(status, done, sg_engine_infer_all(engine, &set, outputs));
@@ -61,18 +61,43 @@ done:
     return status;
 }
 
-static sg_status run_engine(sg_session *s, const sg_session_options *options)
+static sg_status open_engine(const sg_session *s, const sg_session_options *options, sg_engine **engine)
 {
     sg_engine_options o = {
         .precision = (sg_precision)options->precision, .threads = (int)options->threads, .announce = true};
     SG_TRY(sg_device_parse(options->device, &o.device, &o.device_index));
+    return sg_engine_open(engine, &s->model.spec, &o);
+}
+
+static sg_status run_engine(sg_session *s, const sg_session_options *options)
+{
     sg_engine *engine;
-    SG_TRY(sg_engine_open(&engine, &s->model.spec, &o));
+    SG_TRY(open_engine(s, options, &engine));
     snprintf(s->device, sizeof s->device, "%s", sg_engine_description(engine));
     snprintf(s->precision, sizeof s->precision, "%s", sg_engine_precision_name(engine));
-    sg_status status = sg_infer_classes(engine, &s->model, &s->corpus, &s->outputs, &s->seconds);
+    sg_status status =
+        sg_infer_classes(engine, &s->model, &s->corpus, options->probabilities, &s->outputs, &s->seconds);
     sg_engine_close(engine);
     return status;
+}
+
+sg_status sg_session_engine(const sg_session *session, const sg_session_options *options, sg_engine **engine)
+{
+    SG_TRY(open_engine(session, options, engine));
+    sg_status status = sg_engine_load(*engine, &session->model.params);
+    if (status != SG_OK) {
+        sg_engine_close(*engine);
+        *engine = NULL;
+    }
+    return status;
+}
+
+void sg_session_model_name(const sg_session *session, char name[16])
+{
+    static const char *const suffix[] = {
+        [SG_PADDING_POST] = "", [SG_PADDING_MASK] = "-mask", [SG_PADDING_PRE] = "-pre"};
+    const sg_spec *spec = &session->model.spec;
+    snprintf(name, 16, "%d.%d%s", spec->layers % 100, spec->dropout > 0, suffix[spec->padding]);
 }
 
 sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options)

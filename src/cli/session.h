@@ -12,8 +12,9 @@
 
 typedef struct {
     char model[SG_TEXT_MAX], corpus[SG_TEXT_MAX], device[SG_TEXT_MAX];
-    int precision;   /* sg_precision */
-    int64_t threads; /* 0 (option left out): all cores */
+    int precision;      /* sg_precision */
+    int64_t threads;    /* 0 (option left out): all cores */
+    bool probabilities; /* keep all outputs; not an option of a command */
 } sg_session_options;
 
 /* Entries of a command's option table; `field` is the sg_session_options in struct `type`. */
@@ -54,11 +55,17 @@ typedef struct {
 sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options);
 void sg_session_close(sg_session *session);
 
-/* What `model` says of each class of the corpus, into *outputs, which this allocates; the engine is one for
- * the model's spec.  *seconds receives what the network alone took.  SG_E_CONFIG: a dialog is longer than the
- * model's L. */
+/* Opens an engine with the session's model loaded, for more than sg_session_open has run. */
+sg_status sg_session_engine(const sg_session *session, const sg_session_options *options, sg_engine **engine);
+
+/* "1.0", "2.1", and "1.0-mask" where the padding is not the paper's: layers, dropout, padding. */
+void sg_session_model_name(const sg_session *session, char name[16]);
+
+/* What `model` says of each class of the corpus, into *outputs, which this allocates, with all probabilities
+ * if asked for; the engine is one for the model's spec.  *seconds receives what the network alone took.
+ * SG_E_CONFIG: a dialog is longer than the model's L. */
 sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_corpus *corpus,
-                           sg_outputs *outputs, double *seconds);
+                           bool probabilities, sg_outputs *outputs, double *seconds);
 
 /* {"command", "model", "corpus", "corpus_digest", "model_seed", "model_epoch", "device", "precision", ...} to
  * which a command adds its results. */

@@ -187,6 +187,7 @@ static sg_status run_all(sg_detection *d, const sg_corpus *corpus, const sg_clas
     const int64_t *train = counts->count[SG_SPLIT_TRAIN], *test = counts->count[SG_SPLIT_TEST];
     SG_TRY(check_input(corpus, counts, outputs));
     SG_TRY(allocate(d, corpus->classes));
+    d->markov_alpha = options->markov_alpha;
     count_known(d, counts);
     SG_TRY(run_moments(d, counts, outputs, options));
     for (int j = 0; j < d->classes; j++)

@@ -36,6 +36,8 @@ typedef enum {
     SG_SCORES
 } sg_score;
 
+enum { SG_NETWORK_SCORES = SG_SCORE_MARKOV_2 }; /* the scores before it come from a network */
+
 /* Names for people ("threshold, both below") and for files and JSON ("threshold_both"). */
 const char *sg_detector_title(sg_detector detector);
 const char *sg_detector_name(sg_detector detector);
@@ -71,6 +73,7 @@ typedef struct {
     sg_threshold threshold; /* from the train split's moments */
     sg_kmeans kmeans;       /* of the test split's moments; centroid 0 is the low one: [skewness, kurtosis] */
     double markov_limit[2]; /* of orders 2 and 3 */
+    double markov_alpha;    /* of the options */
 
     sg_detector_result detector[SG_DETECTORS];
     double *score[SG_SCORES]; /* [N] */

@@ -101,25 +101,53 @@ void sg_markov_free(sg_markov *chain)
     *chain = (sg_markov){0};
 }
 
-/* Scores by the chain's counts less those of `less` (an own chain of one dialog), which may be NULL. */
-static double score(const sg_markov *chain, const sg_markov *less, const uint16_t *sequence, int length)
+/* Log of the probability of `symbol` after `context`, by the chain's counts less those of `less` (an own
+ * chain of one dialog), which may be NULL. */
+static double log_share(const sg_markov *chain, const sg_markov *less, uint64_t context, uint16_t symbol)
 {
     const double symbols = (double)chain->message_types + 1.0;
+    const uint64_t key = context << 16 | symbol;
+    int64_t pair = count_of(chain->gram, chain->grams, key);
+    int64_t all = count_of(chain->context, chain->contexts, context);
+    if (less) {
+        pair -= count_of(less->gram, less->grams, key);
+        all -= count_of(less->context, less->contexts, context);
+    }
+    return log(((double)pair + chain->alpha) / ((double)all + chain->alpha * symbols));
+}
+
+static double score(const sg_markov *chain, const sg_markov *less, const uint16_t *sequence, int length)
+{
     double total = 0;
     uint64_t context = 0;
     for (int t = 0; t <= length; t++) {
         const uint16_t symbol = t < length ? sequence[t] : 0;
-        const uint64_t key = context << 16 | symbol;
-        int64_t pair = count_of(chain->gram, chain->grams, key);
-        int64_t all = count_of(chain->context, chain->contexts, context);
-        if (less) {
-            pair -= count_of(less->gram, less->grams, key);
-            all -= count_of(less->context, less->contexts, context);
-        }
-        total += log(((double)pair + chain->alpha) / ((double)all + chain->alpha * symbols));
+        total += log_share(chain, less, context, symbol);
         context = next_context(chain, context, symbol);
     }
     return total;
+}
+
+void sg_markov_beginnings(const sg_markov *chain, const uint16_t *sequence, int length, double *beginning)
+{
+    double total = 0;
+    uint64_t context = 0;
+    for (int t = 0; t < length; t++) {
+        beginning[t] = total += log_share(chain, NULL, context, sequence[t]);
+        context = next_context(chain, context, sequence[t]);
+    }
+}
+
+int sg_markov_first_unseen(const sg_markov *chain, const uint16_t *sequence, int length)
+{
+    uint64_t context = 0;
+    for (int t = 0; t <= length; t++) {
+        const uint16_t symbol = t < length ? sequence[t] : 0;
+        if (count_of(chain->gram, chain->grams, context << 16 | symbol) == 0)
+            return t + 1;
+        context = next_context(chain, context, symbol);
+    }
+    return 0;
 }
 
 double sg_markov_log_likelihood(const sg_markov *chain, const uint16_t *sequence, int length)
@@ -138,25 +166,6 @@ sg_status sg_markov_leave_one_out(const sg_markov *chain, const uint16_t *sequen
     *result = score(chain, &own, sequence, length);
     sg_markov_free(&own);
     return SG_OK;
-}
-
-/* The limit of largest P_D - P_FA on the curve.  Without both kinds of dialogs: the lowest score itself,
- * below which no train dialog lies. */
-static double best_limit(const sg_roc *roc)
-{
-    if (isnan(roc->auc))
-        return roc->points[1].score;
-    int best = 0;
-    for (int i = 1; i < roc->count; i++)
-        if (roc->points[i].p_d - roc->points[i].p_fa > roc->points[best].p_d - roc->points[best].p_fa)
-            best = i;
-    if (best == 0)
-        return roc->points[1].score;
-    if (best == roc->count - 1)
-        return nextafter(roc->points[best].score, INFINITY);
-    const double below = roc->points[best].score, above = roc->points[best + 1].score;
-    const double middle = below + 0.5 * (above - below);
-    return middle > below ? middle : above;
 }
 
 sg_status sg_markov_limit(const sg_markov *chain, const uint16_t *sequence, const uint16_t *length,
@@ -180,7 +189,7 @@ sg_status sg_markov_limit(const sg_markov *chain, const uint16_t *sequence, cons
     if (roc.count < 2)
         status = sg_fail(SG_E_CONFIG, "Markov chain: no train dialogs to set its limit by");
     else
-        *limit = best_limit(&roc);
+        *limit = sg_roc_best_limit(&roc);
 done:
     free(scores);
     free(once);

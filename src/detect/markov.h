@@ -49,6 +49,15 @@ void sg_markov_free(sg_markov *chain);
 /* Natural log of the probability of one dialog. */
 double sg_markov_log_likelihood(const sg_markov *chain, const uint16_t *sequence, int length);
 
+/* The same of each beginning: beginning[k - 1] is the log of the probability that a dialog goes like its
+ * first k messages, k = 1..length, whatever comes then. */
+void sg_markov_beginnings(const sg_markov *chain, const uint16_t *sequence, int length, double *beginning);
+
+/* The set of n-grams behind the chain (n = order + 1, with markers of the start and the end): the number,
+ * from 1, of the first message that completes an n-gram which none of the counted sequences has; length + 1
+ * if only the end does; 0 if all are there. */
+int sg_markov_first_unseen(const sg_markov *chain, const uint16_t *sequence, int length);
+
 /* The same by the counts without one occurrence of this dialog, which must be among those counted.
  * SG_E_MEMORY. */
 sg_status sg_markov_leave_one_out(const sg_markov *chain, const uint16_t *sequence, int length,

@@ -18,3 +18,15 @@ sg_rate sg_rate_make(int64_t hits, int64_t total)
     rate.high = hits == total ? 1.0 : center + half;
     return rate;
 }
+
+double sg_mcnemar_exact(int64_t first, int64_t second)
+{
+    const double n = (double)(first + second), least = (double)(first < second ? first : second);
+    /* The largest term of the tail, then each from the one before: C(n, i - 1) = C(n, i) i / (n - i + 1). */
+    double term = exp(lgamma(n + 1) - lgamma(least + 1) - lgamma(n - least + 1) - n * log(2.0)), tail = 0;
+    for (double i = least; i >= 0 && term > 1e-17 * tail; i--) {
+        tail += term;
+        term *= i / (n - i + 1);
+    }
+    return fmin(1.0, 2.0 * tail);
+}

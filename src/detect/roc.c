@@ -83,3 +83,20 @@ void sg_roc_free(sg_roc *roc)
     free(roc->points);
     *roc = (sg_roc){0};
 }
+
+double sg_roc_best_limit(const sg_roc *roc)
+{
+    if (roc->count < 2)
+        return NAN;
+    int best = 0;
+    for (int i = 1; !isnan(roc->auc) && i < roc->count; i++)
+        if (roc->points[i].p_d - roc->points[i].p_fa > roc->points[best].p_d - roc->points[best].p_fa)
+            best = i;
+    if (best == 0)
+        return roc->points[1].score;
+    if (best == roc->count - 1)
+        return nextafter(roc->points[best].score, INFINITY);
+    const double below = roc->points[best].score, above = roc->points[best + 1].score;
+    const double middle = below + 0.5 * (above - below);
+    return middle > below ? middle : above;
+}

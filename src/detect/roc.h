@@ -28,4 +28,9 @@ sg_status sg_roc_make(sg_roc *roc, const double *score, const int64_t *new_weigh
                       const int64_t *known_weight, int count);
 void sg_roc_free(sg_roc *roc);
 
+/* The limit that parts new and known best: entries with a lower score are flagged.  Of the limits with the
+ * largest P_D - P_FA the lowest, halfway between the scores on either side of it.  Without both kinds of
+ * dialogs: the lowest score itself, so that none is flagged; NaN without any. */
+double sg_roc_best_limit(const sg_roc *roc);
+
 #endif

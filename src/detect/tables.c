@@ -166,8 +166,9 @@ sg_status sg_report_table5(const sg_run_result *runs, int count, const sg_run_re
         for (int m = 0; m < models; m++) {
             sg_text_table_cell(&t, "%s", sg_split_name((sg_split)s));
             sg_text_table_cell(&t, "%s", ensembles[m].model);
-            spread_cells(&t, runs, count, &ensembles[m], (figure){offsetof(sg_run_result, p_d), s}, paper[s],
-                         values);
+            /* A name with a padding of its own ("1.0-mask") is none of the paper's. */
+            spread_cells(&t, runs, count, &ensembles[m], (figure){offsetof(sg_run_result, p_d), s},
+                         strchr(ensembles[m].model, '-') ? NAN : paper[s], values);
             sg_text_table_share(&t, ensembles[m].ceiling[s]);
         }
     sg_status status = sg_text_table_write(&t, out);

@@ -73,10 +73,13 @@ const sg_option sg_config_table[] = {
     FLAG("engine", "graphs", graphs, "false", "cuda: launch each update as one CUDA graph"),
 
     TEXT("experiment", "name", experiment_name, "experiment", "NAME", "name of the experiment"),
-    TEXT("experiment", "models", models, "1.0,1.1,2.0,2.1", "LIST", "models of the paper to train"),
+    TEXT("experiment", "models", models, "1.0,1.1,2.0,2.1", "LIST",
+         "models of the paper to train; 1.0-mask, 1.0-pre, 1.0-post: with that padding"),
     INT("experiment", "seeds", seeds, "10", 1, 10000,
         "runs of each model (Multiple Run), with seeds 1, 2, ..."),
     INT("experiment", "jobs", jobs, "1", 1, 1024, "runs at the same time"),
+    FLAG("experiment", "early", early, "true",
+         "run each model's first seed over all beginnings of test dialogs, for early.csv"),
     SG_OPTIONS_END,
 };
 
@@ -86,17 +89,32 @@ sg_status sg_config_defaults(sg_config *config)
     return sg_options_defaults(sg_config_table, config);
 }
 
+/* "-mask" and the like; false for anything else. */
+static bool set_padding(sg_config *config, const char *suffix)
+{
+    static const char *const known[] = {
+        [SG_PADDING_POST] = "-post", [SG_PADDING_MASK] = "-mask", [SG_PADDING_PRE] = "-pre"};
+    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++)
+        if (strcmp(suffix, known[i]) == 0) {
+            config->padding = i;
+            return true;
+        }
+    return suffix[0] == '\0';
+}
+
 sg_status sg_config_set_model(sg_config *config, const char *name)
 {
     static const char *const known[] = {"1.0", "1.1", "2.0", "2.1"};
     for (int i = 0; i < 4; i++) {
-        if (strcmp(name, known[i]) != 0)
+        if (strncmp(name, known[i], 3) != 0 || !set_padding(config, name + 3))
             continue;
         config->layers = 1 + i / 2;
         config->dropout = i % 2 ? 0.5 : 0;
         return SG_OK;
     }
-    return sg_fail(SG_E_CONFIG, "unknown model '%s': 1.0, 1.1, 2.0 or 2.1 is wanted", name);
+    return sg_fail(SG_E_CONFIG,
+                   "unknown model '%s': 1.0, 1.1, 2.0 or 2.1 is wanted, alone or with -post, -mask or -pre",
+                   name);
 }
 
 sg_status sg_config_spec(const sg_config *config, const sg_corpus *corpus, sg_spec *spec)

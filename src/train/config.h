@@ -39,6 +39,7 @@ typedef struct {
     /* [experiment] */
     char experiment_name[SG_TEXT_MAX], models[SG_TEXT_MAX];
     int64_t seeds, jobs;
+    bool early;
 } sg_config;
 
 extern const sg_option sg_config_table[];
@@ -46,7 +47,8 @@ extern const sg_option sg_config_table[];
 /* Defaults: Table IV of the paper with Keras' defaults where it is silent. */
 sg_status sg_config_defaults(sg_config *config);
 
-/* Model "X.Y" of the paper: X layers, dropout 0.5 if Y is 1.  SG_E_CONFIG for other names. */
+/* Model "X.Y" of the paper: X layers, dropout 0.5 if Y is 1; "X.Y-mask" and so on set the padding, too.
+ * SG_E_CONFIG for other names. */
 sg_status sg_config_set_model(sg_config *config, const char *name);
 
 /* The network that `config` asks for on this corpus; SG_E_CONFIG if it cannot be. */

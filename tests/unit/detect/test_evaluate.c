@@ -77,12 +77,46 @@ static void ensemble_takes_the_largest_output(void **state)
     sg_ensemble_free(&e);
 }
 
+/* The mean of two runs, and its moments by their definition. */
+static void mean_ensemble_takes_the_mean(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    float probabilities[2][2][N] = {{{0.5f, 0.25f, 0.125f, 0.125f, 0}, {1, 0, 0, 0, 0}},
+                                    {{0, 0.75f, 0.125f, 0, 0.125f}, {1, 0, 0, 0, 0}}};
+    sg_mean_ensemble e;
+    sg_outputs out, one = {.count = 2};
+    assert_ok(sg_mean_ensemble_init(&e, 2, N));
+    assert_ok(sg_outputs_alloc(&out, 2, N, false));
+    assert_fails(SG_E_INTERNAL, "0 runs", sg_mean_ensemble_outputs(&e, &out));
+    assert_fails(SG_E_CONFIG, "cannot answer together", sg_mean_ensemble_add(&e, &one));
+    for (int run = 0; run < 2; run++) {
+        one.probabilities = &probabilities[run][0][0];
+        assert_ok(sg_mean_ensemble_add(&e, &one));
+    }
+    assert_ok(sg_mean_ensemble_outputs(&e, &out));
+    const double p[N] = {0.25, 0.5, 0.125, 0.0625, 0.0625}, mean = 1.0 / N;
+    double m2 = 0, m3 = 0, m4 = 0;
+    for (int n = 0; n < N; n++) {
+        m2 += pow(p[n] - mean, 2) / N;
+        m3 += pow(p[n] - mean, 3) / N;
+        m4 += pow(p[n] - mean, 4) / N;
+    }
+    assert_true(out.argmax[0] == 1 && out.p_max[0] == 0.5f);
+    assert_true(fabs(out.skewness[0] - m3 / pow(m2, 1.5) / ((N - 2) / sqrt(N - 1.0))) < 1e-12);
+    assert_true(fabs(out.kurtosis[0] - m4 / (m2 * m2) / ((N * N - 3.0 * N + 3) / (N - 1.0))) < 1e-12);
+    assert_true(out.argmax[1] == 0 && fabs(out.skewness[1] - 1) < 1e-12 && fabs(out.kurtosis[1] - 1) < 1e-12);
+    sg_outputs_free(&out);
+    sg_mean_ensemble_free(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_by_hand),
         cmocka_unit_test(other_numbering),
         cmocka_unit_test(ensemble_takes_the_largest_output),
+        cmocka_unit_test(mean_ensemble_takes_the_mean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

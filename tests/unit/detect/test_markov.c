@@ -60,6 +60,43 @@ static void leave_one_out_equals_refitting(void **state)
         }
 }
 
+/* A dialog is its last beginning and the end; a beginning is all dialogs that go on from it. */
+static void beginnings_add_up(void **state)
+{
+    (void)state;
+    sg_markov chain;
+    double beginning[L], longer[L];
+    assert_ok(sg_markov_fit(&chain, 1, 0.5, 2, L, sequence, length, weight, CLASSES));
+    sg_markov_beginnings(&chain, sequence + L, 3, beginning);
+    near(beginning[0], log(4.5 / 5.5));
+    near(beginning[2], sg_markov_log_likelihood(&chain, sequence + L, 3) - log(4.5 / 5.5));
+    double sum = 0;
+    for (uint16_t next = 1; next <= 2; next++) {
+        const uint16_t on[L] = {1, 1, next};
+        sg_markov_beginnings(&chain, on, 3, longer);
+        sum += exp(longer[2]);
+    }
+    near(sum + exp(sg_markov_log_likelihood(&chain, sequence + L, 2)), exp(beginning[1]));
+    sg_markov_free(&chain);
+}
+
+/* "1 2" and "1 1 2" make the set; "2" is not in it. */
+static void first_unseen_by_hand(void **state)
+{
+    (void)state;
+    static const uint16_t known[] = {1, 1, 1, 2}, ends[] = {1, 1}, starts[] = {2, 1}, late[] = {1, 2, 1};
+    sg_markov two, four;
+    assert_ok(sg_markov_fit(&two, 1, 1, 2, L, sequence, length, weight, CLASSES));
+    assert_ok(sg_markov_fit(&four, 3, 1, 2, L, sequence, length, weight, CLASSES));
+    assert_int_equal(sg_markov_first_unseen(&two, known, 4), 0); /* all pairs are there */
+    assert_int_equal(sg_markov_first_unseen(&four, known, 4), 3);
+    assert_int_equal(sg_markov_first_unseen(&two, ends, 2), 3); /* "1" is never the last */
+    assert_int_equal(sg_markov_first_unseen(&two, starts, 2), 1);
+    assert_int_equal(sg_markov_first_unseen(&two, late, 3), 3);
+    sg_markov_free(&two);
+    sg_markov_free(&four);
+}
+
 /* The limit lies between the dialog that occurs once and those that occur again. */
 static void limit_parts_single_dialogs(void **state)
 {
@@ -136,6 +173,8 @@ int main(void)
         cmocka_unit_test(order_1_by_hand),
         cmocka_unit_test(order_2_by_hand),
         cmocka_unit_test(leave_one_out_equals_refitting),
+        cmocka_unit_test(beginnings_add_up),
+        cmocka_unit_test(first_unseen_by_hand),
         cmocka_unit_test(limit_parts_single_dialogs),
         cmocka_unit_test(limit_without_single_dialogs),
         cmocka_unit_test(probabilities_add_up),

@@ -50,13 +50,39 @@ static void intervals_make_sense(void **state)
         }
 }
 
+/* Binomial tails by their definition, term by term from the first. */
+static void mcnemar_by_definition(void **state)
+{
+    (void)state;
+    for (int n = 0; n <= 40; n++)
+        for (int k = 0; k <= n; k++) {
+            const int least = k < n - k ? k : n - k;
+            double term = pow(0.5, n), tail = 0;
+            for (int i = 0; i <= least; i++) {
+                tail += term;
+                term *= (double)(n - i) / (i + 1);
+            }
+            if (fabs(sg_mcnemar_exact(k, n - k) - fmin(1, 2 * tail)) > 1e-12)
+                fail_msg("%d of %d: %.15g is not %.15g", k, n, sg_mcnemar_exact(k, n - k), fmin(1, 2 * tail));
+        }
+}
+
+/* Far more than a table holds: a normal distribution is near, nothing overflows. */
+static void mcnemar_of_many(void **state)
+{
+    (void)state;
+    const double p = sg_mcnemar_exact(500000, 501960); /* z = 1.96 with the correction for continuity */
+    assert_true(p > 0.049 && p < 0.051);
+    assert_true(sg_mcnemar_exact(1000000, 1000000) == 1);
+    assert_true(sg_mcnemar_exact(0, 100000) < 1e-300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_intervals),
-        cmocka_unit_test(ends_are_exact),
-        cmocka_unit_test(nothing_to_count),
-        cmocka_unit_test(intervals_make_sense),
+        cmocka_unit_test(known_intervals),       cmocka_unit_test(ends_are_exact),
+        cmocka_unit_test(nothing_to_count),      cmocka_unit_test(intervals_make_sense),
+        cmocka_unit_test(mcnemar_by_definition), cmocka_unit_test(mcnemar_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,13 @@ static void test_models(void **state)
     assert_true(c.layers == 2 && c.dropout == 0.5);
     assert_ok(sg_config_set_model(&c, "1.0"));
     assert_true(c.layers == 1 && c.dropout == 0);
+    assert_int_equal(c.padding, SG_PADDING_POST);
+    assert_ok(sg_config_set_model(&c, "2.0-mask"));
+    assert_true(c.layers == 2 && c.dropout == 0 && c.padding == SG_PADDING_MASK);
+    assert_ok(sg_config_set_model(&c, "1.1-pre"));
+    assert_true(c.dropout == 0.5 && c.padding == SG_PADDING_PRE);
+    assert_fails(SG_E_CONFIG, "unknown model '1.0-left'", sg_config_set_model(&c, "1.0-left"));
+    assert_fails(SG_E_CONFIG, "unknown model '1.0x'", sg_config_set_model(&c, "1.0x"));
     assert_fails(SG_E_CONFIG, "unknown model '3.0'", sg_config_set_model(&c, "3.0"));
 }
 

@@ -1,0 +1,39 @@
+/* experiment_compare.h: an experiment's runs beside the detectors without a network (comparison.csv), and on
+ * dialogs that are not over (early.csv); used by experiment_results.c, run by run.
+ *
+ * A run of one seed stands in the tables for the first seed of each model; with more than one, so do all runs
+ * of a model together.
+ */
+#ifndef SG_CLI_EXPERIMENT_COMPARE_H
+#define SG_CLI_EXPERIMENT_COMPARE_H
+
+#include "cli/session.h"
+#include "detect/comparison.h"
+#include "detect/early.h"
+#include "detect/ensemble.h"
+
+typedef struct {
+    bool early;         /* wanted */
+    bool opened;        /* the detectors without a network are in */
+    int expected, runs; /* of the model at hand: runs that will be added, and those that were */
+    bool mean_wanted;   /* it has several, and their outputs fit into memory */
+    sg_comparison comparison;
+    sg_early beginnings;
+    sg_mean_ensemble mean;
+} sg_experiment_compare;
+
+/* A model of `expected` complete runs begins; says into *probabilities whether its sessions are to keep all
+ * outputs. */
+void sg_experiment_compare_begin(sg_experiment_compare *compare, const char *model, int expected, int classes,
+                                 bool *probabilities);
+
+/* One run; `best` is what all runs so far say together, and its detection. */
+sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *model,
+                                    const sg_session *session, const sg_session_options *options,
+                                    const sg_detection *detection, const sg_detection *best);
+
+/* Writes all files into the folder. */
+sg_status sg_experiment_compare_write(const sg_experiment_compare *compare, const char *folder);
+void sg_experiment_compare_free(sg_experiment_compare *compare);
+
+#endif
