@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "cli/children.h"
 #include "cli/cli.h"
+#include "cli/corpus_json.h"
 #include "cli/experiment.h"
 #include "cli/signals.h"
 #include <sched.h>
@@ -64,8 +65,8 @@ static const char about[] =
     "writes Tables V and VI with the paper's figures beside them.  Runs that are complete are\n"
     "kept, interrupted ones go on: the same command continues an experiment.  In the folder:\n"
     "runs.csv, table5.csv, table5.md, table6.csv, table6.md, history_*.csv, moments_*.csv,\n"
-    "roc_*.csv, comparison.csv, comparison.md, paired.csv, early*.csv, early.md, provenance.json,\n"
-    "and runs/<model>_<seed>/ with each run's log.txt.";
+    "roc_*.csv, comparison.csv, comparison.md, paired.csv, early*.csv, early.md, corpus.json,\n"
+    "provenance.json, and runs/<model>_<seed>/ with each run's log.txt.";
 
 /* ---- settings ---- */
 
@@ -369,6 +370,23 @@ static sg_status print_results(const sg_experiment_results *r, const char *folde
     return sg_json_print(object, stdout);
 }
 
+/* corpus.json: what the figures are of; batches as the runs had them. */
+static sg_status write_corpus(const sg_experiment *e, const sg_corpus *corpus)
+{
+    char path[SG_PATH_MAX];
+    sg_corpus_statistics statistics;
+    sg_atomic_file file;
+    FILE *out;
+    SG_TRY(sg_path_join(path, e->folder, "corpus.json"));
+    SG_TRY(sg_corpus_statistics_make(&statistics, corpus, e->config->batch_size));
+    sg_status status = sg_text_open(&file, &out, path);
+    if (status == SG_OK)
+        status = sg_text_finish(&file, out,
+                                sg_json_print(sg_corpus_json(e->config->corpus, corpus, &statistics), out));
+    sg_corpus_statistics_free(&statistics);
+    return status;
+}
+
 static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, bool json, double start, int argc,
                           char **argv)
 {
@@ -377,6 +395,8 @@ static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, bool 
     sg_status status = sg_experiment_evaluate(e, &results);
     const sg_provenance provenance = {
         "experiment", argc, argv, results.engine, e->config->corpus, corpus->digest, sg_seconds() - start};
+    if (status == SG_OK)
+        status = write_corpus(e, corpus);
     if (status == SG_OK)
         status = sg_path_join(path, e->folder, "provenance.json");
     if (status == SG_OK)

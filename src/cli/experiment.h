@@ -4,7 +4,7 @@
  *   DIR/runs/model1.0_seed1/ ...  folders of runs (train/run.h), with log.txt
  *   DIR/runs.csv table5.{csv,md} table6.{csv,md} history_model1.0.csv moments_model1.0_{train,test}.csv ...
  *   DIR/comparison.{csv,md} paired.csv early.{csv,md} roc_model1.0_<score>.csv roc_<score>.csv ...
- *   DIR/provenance.json
+ *   DIR/corpus.json DIR/provenance.json
  */
 #ifndef SG_CLI_EXPERIMENT_H
 #define SG_CLI_EXPERIMENT_H
@@ -49,7 +49,7 @@ typedef struct {
     char engine[256]; /* what it was computed on */
 } sg_experiment_results;
 
-/* Evaluates all complete runs and writes all files of DIR but provenance.json. */
+/* Evaluates all complete runs and writes all files of DIR but the last two. */
 sg_status sg_experiment_evaluate(const sg_experiment *experiment, sg_experiment_results *results);
 void sg_experiment_results_free(sg_experiment_results *results);
 

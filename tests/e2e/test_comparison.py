@@ -1,0 +1,320 @@
+"""The comparison of detectors and early detection, as `experiment` and `detect` write them: against what the corpus says,
+against the other tables, and Markdown against CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+from conftest import Sipgpu, settings
+
+WORDS = settings(model__units=40, model__forget_bias=3, train__epochs=40, train__batch_size=93,
+                 train__learning_rate=0.005, train__lr_schedule="cosine", train__clip_norm=1)
+MODELS = ("1.0", "1.0-mask")
+COLUMNS = ["detector", "model", "runs", "combined", "rule", "p_d", "p_d_low", "p_d_high", "detections", "new", "p_fa",
+           "p_fa_low", "p_fa_high", "false_alarms", "known", "sequences_detected", "sequences_new", "sequences_alarmed",
+           "sequences_known", "limit"]
+EARLY_COLUMNS = ["detector", "model", "k", "p_d", "p_d_low", "p_d_high", "detections", "new", "p_fa", "p_fa_low",
+                 "p_fa_high", "false_alarms", "known"]
+NETWORK_SCORES = ("skewness", "kurtosis", "lower_moment", "higher_moment", "p_max", "kmeans_distance")
+BASELINE_SCORES = ("markov_2", "markov_3", "cross_correlation_largest", "cross_correlation_mean")
+Row = dict[str, str]
+
+
+def rows(path: Path) -> list[Row]:
+    with open(path, newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
+
+
+def markdown(path: Path, number: int = 0) -> list[list[str]]:
+    """The cells of one table of a Markdown file, heads first."""
+    tables: list[list[list[str]]] = [[]]
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            tables[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        elif tables[-1]:
+            tables.append([])
+    table = tables[number]
+    return [table[0], *table[2:]]
+
+
+@pytest.fixture(scope="module")
+def experiment(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("comparison") / "out"
+    sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", ",".join(MODELS), "--seeds", 2, "--jobs", 2,
+              *WORDS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def comparison(experiment: Path) -> list[Row]:
+    return rows(experiment / "comparison.csv")
+
+
+@pytest.fixture(scope="module")
+def early(experiment: Path) -> list[Row]:
+    return rows(experiment / "early.csv")
+
+
+class Dialogs:
+    """The dialogs of a corpus, by split."""
+
+    def __init__(self, path: Path):
+        with h5py.File(path) as f:
+            sequences = [tuple(int(x) for x in row[:n]) for row, n in zip(f["dialogs/sequence"][:], f["dialogs/length"][:])]
+            split = f["split"][:]
+        self.train, _, self.test = ([s for s, k in zip(sequences, split) if k == number] for number in range(3))
+        self.known = set(self.train)
+        self.beginnings = {s[:k] for s in self.known for k in range(len(s) + 1)}
+
+    def count(self, flagged: Any) -> tuple[int, int]:
+        """Detections and false alarms of a rule."""
+        hits = [s for s in self.test if flagged(s)]
+        return sum(s not in self.known for s in hits), sum(s in self.known for s in hits)
+
+
+@pytest.fixture(scope="module")
+def dialogs(corpus: Path) -> Dialogs:
+    return Dialogs(corpus)
+
+
+def find(table: list[Row], **wanted: str) -> Row:
+    row, = (r for r in table if all(r[key] == value for key, value in wanted.items()))
+    return row
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    z = 1.959963984540054
+    p = hits / total
+    middle, half = p + z * z / (2 * total), z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
+    return (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total)
+
+
+def assert_shares(table: list[Row], dialogs: Dialogs) -> None:
+    new = sum(s not in dialogs.known for s in dialogs.test)
+    for row in table:
+        assert int(row["new"]) == new and int(row["new"]) + int(row["known"]) == len(dialogs.test)
+        for share, hits, total in (("p_d", "detections", "new"), ("p_fa", "false_alarms", "known")):
+            assert float(row[share]) == pytest.approx(int(row[hits]) / int(row[total]), abs=1e-9)
+            low, high = wilson(int(row[hits]), int(row[total]))
+            assert float(row[f"{share}_low"]) == pytest.approx(low, abs=1e-9)
+            assert float(row[f"{share}_high"]) == pytest.approx(high, abs=1e-9)
+
+
+# ---- comparison.csv ----
+
+
+def test_columns_and_shares(comparison: list[Row], dialogs: Dialogs) -> None:
+    assert list(comparison[0]) == COLUMNS
+    assert_shares(comparison, dialogs)
+    keys = [tuple(row[key] for key in COLUMNS[:5]) for row in comparison]
+    assert len(set(keys)) == len(keys)
+    kinds = {(row["model"], row["runs"], row["combined"]) for row in comparison}
+    assert kinds == {("-", "0", "")} | {(m, *k) for m in MODELS for k in (("1", ""), ("2", "max"), ("2", "mean"))}
+
+
+def test_sets_are_what_the_corpus_says(comparison: list[Row], dialogs: Dialogs) -> None:
+    def grams(sequence: tuple[int, ...], n: int) -> set[tuple[int, ...]]:
+        marked = (0,) * (n - 1) + sequence + (0,)
+        return {marked[i:i + n] for i in range(len(marked) - n + 1)}
+
+    rules = {"exact_set": lambda s: s not in dialogs.known, "prefix_trie": lambda s: s not in dialogs.beginnings,
+             "cross_correlation_largest": lambda s: s not in dialogs.known}
+    for n in (2, 3, 4):
+        known = set().union(*(grams(s, n) for s in dialogs.known))
+        rules[f"ngram_{n}"] = lambda s, n=n, known=known: not grams(s, n) <= known
+    for name, rule in rules.items():
+        row = next(row for row in comparison if row["detector"] == name)
+        assert (int(row["detections"]), int(row["false_alarms"])) == dialogs.count(rule), name
+
+
+def test_cross_correlation_is_its_definition(experiment: Path, comparison: list[Row], dialogs: Dialogs) -> None:
+    def correlation(x: tuple[int, ...], y: tuple[int, ...]) -> float:
+        best = max(sum(a == y[t + lag] for t, a in enumerate(x) if 0 <= t + lag < len(y))
+                   for lag in range(-len(x), len(y)))
+        return best / math.sqrt(len(x) * len(y))
+
+    score = {s: sum(correlation(s, y) for y in dialogs.train) / len(dialogs.train) for s in set(dialogs.test)}
+    for row in (r for r in comparison if r["detector"] == "cross_correlation_mean"):
+        limit = float(row["limit"])
+        assert all(abs(value - limit) > 1e-9 for value in score.values())
+        assert (int(row["detections"]), int(row["false_alarms"])) == dialogs.count(lambda s, x=limit: score[s] < x)
+    curve = rows(experiment / "roc_cross_correlation_mean.csv")
+    assert [float(r["score"]) for r in curve[1:]] == pytest.approx(sorted(set(score.values())), abs=1e-9)
+
+
+def test_agrees_with_the_other_tables(experiment: Path, comparison: list[Row]) -> None:
+    runs, table6 = rows(experiment / "runs.csv"), rows(experiment / "table6.csv")
+    for model in MODELS:
+        for detector in ("threshold_both", "threshold_either", "kmeans"):
+            first = find(comparison, detector=detector, model=model, combined="")
+            together = find(comparison, detector=detector, model=model, combined="max")
+            for share in ("p_d", "p_fa"):
+                assert first[share] == find(runs, model=model, seed="1")[f"{detector}_{share}"]
+                assert together[share] == find(table6, detector=detector, model=model, metric=share)["ensemble"]
+    for detector in ("exact_set", "markov_2", "markov_3"):
+        row = next(row for row in comparison if row["detector"] == detector)
+        assert row["p_fa"] == find(table6, detector=detector, metric="p_fa")["mean"]
+
+
+def test_best_single_is_one_of_the_single_limits(comparison: list[Row]) -> None:
+    for row in (r for r in comparison if r["detector"] == "best_single"):
+        score = row["rule"].removeprefix("validation: ")
+        other = find(comparison, detector=score, model=row["model"], combined=row["combined"], rule="validation")
+        assert all(row[key] == other[key] for key in COLUMNS[5:])
+
+
+def test_pairs_follow_from_the_verdicts(experiment: Path) -> None:
+    paired = rows(experiment / "paired.csv")
+    for model in MODELS:
+        verdicts = [row for row in rows(experiment / f"moments_model{model}_test.csv") if row["seed"] == "1"]
+        for baseline in ("exact_set", "markov_2", "markov_3"):
+            row = find(paired, detector="threshold_both", model=model, combined="", baseline=baseline)
+            alone = [[v for v in verdicts if v["threshold_both"] != v[baseline] and (v[name] != v["known"]) == right]
+                     for name, right in (("threshold_both", True), (baseline, True))]
+            assert [int(row["sequences_detector"]), int(row["sequences_baseline"])] == [len(a) for a in alone]
+            assert [int(row["dialogs_detector"]), int(row["dialogs_baseline"])] == \
+                [sum(int(v["dialogs"]) for v in a) for a in alone]
+            least, count = min(map(len, alone)), sum(map(len, alone))
+            tail = sum(math.comb(count, i) for i in range(least + 1)) / 2 ** count
+            assert float(row["p_value"]) == pytest.approx(min(1, 2 * tail), rel=1e-5)
+
+
+def test_markdown_holds_the_figures_of_the_csv(experiment: Path, comparison: list[Row]) -> None:
+    heads, *cells = markdown(experiment / "comparison.md")
+    assert heads[:4] == ["detector", "model", "runs", "limit from"]
+    shown = [row for row in comparison if row["detector"] not in ("skewness", "kurtosis")]
+    assert len(cells) == len(shown) > 20
+    for line, row in zip(cells, shown):
+        runs = "-" if row["runs"] == "0" else ", ".join(filter(None, (row["runs"], row["combined"])))
+        assert line[:4] == [row["detector"], row["model"], runs, row["rule"]]
+        for at, share, hits, total in ((4, "p_d", "detections", "new"), (7, "p_fa", "false_alarms", "known")):
+            low, high = 100 * float(row[f"{share}_low"]), 100 * float(row[f"{share}_high"])
+            assert line[at:at + 3] == [f"{100 * float(row[share]):.2f}%", f"{low:.2f}-{high:.2f}",
+                                       f"{row[hits]}/{row[total]}"]
+
+
+def test_words_hold_the_figures_of_the_csv(experiment: Path, comparison: list[Row]) -> None:
+    text = (experiment / "comparison.md").read_text(encoding="utf-8")
+    trie = find(comparison, detector="prefix_trie")
+    assert f"flags {trie['detections']} of {trie['new']}, with 0 false alarms" in text
+    assert f"dialogs, {int(trie['new']) - int(trie['detections'])}, go like the beginning" in text
+    for row in (r for r in comparison if r["detector"] == "threshold_both"):
+        missed = int(row["new"]) - int(row["detections"])
+        assert (f"misses {missed} of {row['new']} new dialogs and raises {row['false_alarms']} false alarms on {row['known']} "
+                f"known ones: wrong on {missed + int(row['false_alarms'])} dialogs") in text
+
+
+# ---- early.csv ----
+
+
+def test_early_columns_and_shares(early: list[Row], dialogs: Dialogs, corpus: Path) -> None:
+    with h5py.File(corpus) as f:
+        longest = int(f.attrs["max_length"])
+    assert list(early[0]) == EARLY_COLUMNS
+    assert_shares(early, dialogs)
+    curves = {(row["detector"], row["model"]) for row in early}
+    assert {("threshold_both", model) for model in MODELS} <= curves
+    for detector, model in curves:
+        curve = [row for row in early if (row["detector"], row["model"]) == (detector, model)]
+        assert [int(row["k"]) for row in curve] == list(range(1, longest + 1))
+        for key in ("detections", "false_alarms"):
+            counts = [int(row[key]) for row in curve]
+            assert counts == sorted(counts)
+
+
+def test_early_ends_at_whole_dialogs(early: list[Row], comparison: list[Row]) -> None:
+    last = str(max(int(row["k"]) for row in early))
+    for detector in ("exact_set", "prefix_trie", "ngram_2", "ngram_3", "ngram_4"):
+        end, whole = find(early, detector=detector, k=last), find(comparison, detector=detector)
+        assert all(end[key] == whole[key] for key in ("detections", "false_alarms"))
+    best = find(early, detector="prefix_trie_exact_set", k=last)
+    assert best["detections"] == best["new"] and best["false_alarms"] == "0"
+
+
+def test_early_sets_are_what_the_corpus_says(early: list[Row], dialogs: Dialogs) -> None:
+    for k in (1, 2, 3, 5, 9):
+        row = find(early, detector="prefix_trie", k=str(k))
+        wanted = dialogs.count(lambda s, k=k: s[:k] not in dialogs.beginnings)
+        assert (int(row["detections"]), int(row["false_alarms"])) == wanted
+        row = find(early, detector="exact_set", k=str(k))
+        wanted = dialogs.count(lambda s, k=k: len(s) <= k and s not in dialogs.known)
+        assert (int(row["detections"]), int(row["false_alarms"])) == wanted
+
+
+def test_early_markdown_holds_the_figures_of_the_csv(experiment: Path, early: list[Row]) -> None:
+    heads, *cells = markdown(experiment / "early.md")
+    steps = [head.removeprefix("k = ") for head in heads[2:]]
+    for line in cells:
+        for k, cell in zip(steps, line[2:]):
+            row = find(early, detector=line[0], model=line[1], k=k)
+            assert cell == f"{100 * float(row['p_d']):.1f} / {100 * float(row['p_fa']):.1f}"
+    positions = rows(experiment / "early_position.csv")
+    _, *cells = markdown(experiment / "early.md", 1)
+    assert len(cells) == len(positions)
+    for line, row in zip(cells, positions):
+        assert [line[0], line[1], line[2], line[3], line[6], line[7], line[8]] == \
+            [row[key] for key in ("detector", "model", "detections", "new", "earlier_than_trie", "later_than_trie",
+                                  "false_alarms")]
+
+
+# ---- curves, and the other way to get there ----
+
+
+def test_curves(experiment: Path, comparison: list[Row]) -> None:
+    for model in MODELS:
+        for score in NETWORK_SCORES:
+            curve = rows(experiment / f"roc_model{model}_{score}.csv")
+            assert list(curve[0]) == ["seed", "score", "detections", "false_alarms", "p_d", "p_fa"]
+            assert {row["seed"] for row in curve} == {"1", "2"}
+            assert (float(curve[-1]["p_d"]), float(curve[-1]["p_fa"])) == (1, 1)
+    for score in BASELINE_SCORES:
+        last = rows(experiment / f"roc_{score}.csv")[-1]
+        assert (last["detections"], last["false_alarms"]) == (comparison[0]["new"], comparison[0]["known"])
+
+
+def test_detect_writes_the_same(sipgpu: Sipgpu, corpus: Path, experiment: Path, comparison: list[Row],
+                                early: list[Row], tmp_path: Path) -> None:
+    for model in MODELS:
+        out = tmp_path / model
+        sipgpu.ok("detect", "--model", experiment / f"runs/model{model}_seed1/model.h5", "--corpus", corpus, "--out", out,
+                  "--early")
+        assert rows(out / "comparison.csv") == [row for row in comparison if row["runs"] == "0" or
+                                                (row["model"], row["runs"]) == (model, "1")]
+        assert rows(out / "early.csv") == [row for row in early if row["model"] in ("-", model)]
+        assert {path.name for path in out.glob("roc_*.csv")} == \
+            {f"roc_{score}.csv" for score in (*NETWORK_SCORES, *BASELINE_SCORES)}
+        seeds = [row for row in rows(experiment / f"roc_model{model}_p_max.csv") if row.pop("seed") == "1"]
+        assert rows(out / "roc_p_max.csv") == seeds
+
+
+def test_early_can_be_left_out(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sipgpu.ok("experiment", "--corpus", corpus, "--out", out, "--models", "1.0", "--seeds", 1,
+              *settings(model__units=8, train__epochs=1, train__batch_size=190, experiment__early="false"))
+    assert (out / "comparison.csv").exists() and not list(out.glob("early*"))
+    assert {row["combined"] for row in rows(out / "comparison.csv")} == {""}  # one run alone
+    plain = tmp_path / "plain"
+    model = out / "runs/model1.0_seed1/model.h5"
+    sipgpu.ok("detect", "--model", model, "--corpus", corpus, "--out", plain)
+    assert (plain / "comparison.md").exists() and not list(plain.glob("early*"))
+    sipgpu.refuses("detect", "--model", model, "--corpus", corpus, "--early", names=("--early", "--out"), code=2)
+
+
+def test_a_model_without_limits_has_no_part(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = sipgpu.ok("experiment", "--corpus", corpus, "--out", out, "--models", "1.0", "--seeds", 1,
+                       *settings(model__units=8, train__epochs=1, train__batch_size=190, train__prefix_limits="false"))
+    assert "model 1.0 has no limits for beginnings" in result.err
+    assert {row["model"] for row in rows(out / "early.csv")} == {"-"}
+
+
+def test_unknown_padding(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    sipgpu.refuses("experiment", "--corpus", corpus, "--out", tmp_path / "out", "--models", "1.0-left",
+                   names=("unknown model '1.0-left'", "-mask"))
+    assert not (tmp_path / "out").exists()
