@@ -50,11 +50,13 @@ const char *sg_combined_name(sg_combined combined); /* "", "max", "mean" */
 
 /* Starts with the detectors that need no network:
  *
- *   exact_set     a dialog that is no train dialog
- *   prefix_trie   a dialog as no train dialog begins: it cannot tell a train dialog that was cut short
- *   ngram_2..4    a dialog with n messages in a row, markers of start and end included, that no train dialog
- * has markov_2, 3   as in `detection`, of this very corpus cross_correlation_largest, cross_correlation_mean
- * correlation.h
+ *   exact_set                   a dialog that is no train dialog
+ *   prefix_trie                 a dialog as no train dialog begins: one that was cut short passes
+ *   ngram_2, ngram_3, ngram_4   one with n messages in a row that no train dialog has
+ *                               (markers of start and end included)
+ *   markov_2, markov_3          as in `detection`, of this very corpus
+ *   cross_correlation_largest, cross_correlation_mean
+ *                               correlation.h
  *
  * Those with a score have a second row each, rule "validation": the limit that parts new and known dialogs of
  * the validation split best (sg_roc_best_limit), if that has both.  Release with sg_comparison_free, also

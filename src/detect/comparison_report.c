@@ -6,15 +6,6 @@
 
 /* ---- tables ---- */
 
-static void put_rate(sg_text_table *t, const sg_rate *rate)
-{
-    sg_text_table_share(t, rate->value);
-    sg_text_table_value(t, rate->low, 0);
-    sg_text_table_value(t, rate->high, 0);
-    sg_text_table_cell(t, "%lld", (long long)rate->hits);
-    sg_text_table_cell(t, "%lld", (long long)rate->total);
-}
-
 static void put_csv_heads(sg_text_table *t)
 {
     static const char *const heads[] = {"detector",
@@ -49,8 +40,8 @@ static void put_csv_row(sg_text_table *t, const sg_compared *r)
     sg_text_table_cell(t, "%d", r->runs);
     sg_text_table_cell(t, "%s", sg_combined_name(r->combined));
     sg_text_table_cell(t, "%s", r->rule);
-    put_rate(t, &r->p_d);
-    put_rate(t, &r->p_fa);
+    sg_text_table_interval(t, &r->p_d);
+    sg_text_table_interval(t, &r->p_fa);
     for (int i = 0; i < 2; i++) {
         sg_text_table_cell(t, "%lld", (long long)unique[i]->hits);
         sg_text_table_cell(t, "%lld", (long long)unique[i]->total);

@@ -60,19 +60,6 @@ static double correlate(const places *p, const uint16_t *x, int length)
     return most / sqrt((double)length * (double)p->length);
 }
 
-sg_status sg_correlation_of(const uint16_t *x, int x_length, const uint16_t *y, int y_length,
-                            int message_types, double *value)
-{
-    places p;
-    sg_status status = places_open(&p, x_length > y_length ? x_length : y_length, message_types);
-    if (status == SG_OK) {
-        places_set(&p, y, y_length);
-        *value = correlate(&p, x, x_length);
-    }
-    places_free(&p);
-    return status;
-}
-
 double sg_correlation_work(const uint16_t *length, const int64_t *train, int classes)
 {
     double all = 0, known = 0;

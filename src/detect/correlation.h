@@ -34,8 +34,8 @@
 typedef struct {
     int classes;
     double *largest, *mean; /* [N] scores of each class by all train dialogs */
-    double *others_largest,
-        *others_mean;                 /* [N] of a train class: one of its dialogs by all others; else NaN */
+    /* [N] of a train class: one of its dialogs by all others; NaN for the other classes */
+    double *others_largest, *others_mean;
     double limit_largest, limit_mean; /* a lower score is flagged */
 } sg_correlation;
 
@@ -48,9 +48,5 @@ double sg_correlation_work(const uint16_t *length, const int64_t *train, int cla
 sg_status sg_correlation_make(sg_correlation *correlation, const uint16_t *sequence, const uint16_t *length,
                               const int64_t *train, int classes, int steps, int message_types);
 void sg_correlation_free(sg_correlation *correlation);
-
-/* c(x, y) of two sequences. */
-sg_status sg_correlation_of(const uint16_t *x, int x_length, const uint16_t *y, int y_length,
-                            int message_types, double *value);
 
 #endif

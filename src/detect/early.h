@@ -6,14 +6,18 @@
  * fall with k, and are those of whole dialogs at k = L for detectors that flag a whole dialog whenever they
  * flag a beginning of it.
  *
- *   exact_set              says nothing until the dialog is over
- *   prefix_trie            at the first message after which no train dialog begins so; nothing more at the
- * end prefix_trie_exact_set  the trie, and the exact set at the end: the best that looking things up can do
- *   ngram_2..4             at the first message that completes an n-gram no train dialog has; at the end, by
- * the marker of the end markov_2, markov_3     log probability of the beginning below the limit of its
- * length; at the end as in detection.h.  Limits: SG_PREFIX_QUANTILE (prefix_limits.h) of the train dialogs of
- * k messages or more, each cut after k threshold_both/either  the network on the beginning, padded, with the
- * model's limits of this length (prefix_limits.h); at the end with lambda (threshold.h)
+ *   exact_set               says nothing until the dialog is over
+ *   prefix_trie             flags at the first message after which no train dialog begins so;
+ *                           has nothing to say at the end
+ *   prefix_trie_exact_set   the trie, and the set at the end: the best that looking things up can do
+ *   ngram_2..4              at the first message that completes an n-gram no train dialog has;
+ *                           at the end, by the marker of the end
+ *   markov_2, markov_3      log probability of the beginning below the limit of its length: the
+ *                           SG_PREFIX_QUANTILE (prefix_limits.h) of the train dialogs of k messages or
+ *                           more, each cut after k; at the end as in detection.h
+ *   threshold_both, threshold_either
+ *                           the network on the beginning, padded, below the model's limits of this
+ *                           length (prefix_limits.h); at the end below lambda (threshold.h)
  *
  * The test split gives no limit.
  */

@@ -4,15 +4,6 @@
 
 /* ---- CSV ---- */
 
-static void put_rate(sg_text_table *t, const sg_rate *rate)
-{
-    sg_text_table_share(t, rate->value);
-    sg_text_table_value(t, rate->low, 0);
-    sg_text_table_value(t, rate->high, 0);
-    sg_text_table_cell(t, "%lld", (long long)rate->hits);
-    sg_text_table_cell(t, "%lld", (long long)rate->total);
-}
-
 static sg_status finish(sg_text_table *table, FILE *out)
 {
     sg_status status = sg_text_table_write(table, out);
@@ -36,8 +27,8 @@ sg_status sg_report_early(const sg_early *early, FILE *out)
             sg_text_table_cell(&t, "%s", early->row[i].detector);
             sg_text_table_cell(&t, "%s", early->row[i].model);
             sg_text_table_cell(&t, "%d", k);
-            put_rate(&t, &p_d);
-            put_rate(&t, &p_fa);
+            sg_text_table_interval(&t, &p_d);
+            sg_text_table_interval(&t, &p_fa);
         }
     return finish(&t, out);
 }

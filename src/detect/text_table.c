@@ -88,6 +88,15 @@ void sg_text_table_rate(sg_text_table *table, const sg_rate *rate)
     }
 }
 
+void sg_text_table_interval(sg_text_table *table, const sg_rate *rate)
+{
+    sg_text_table_share(table, rate->value);
+    sg_text_table_value(table, rate->low, 0);
+    sg_text_table_value(table, rate->high, 0);
+    sg_text_table_cell(table, "%lld", (long long)rate->hits);
+    sg_text_table_cell(table, "%lld", (long long)rate->total);
+}
+
 void sg_csv_field(FILE *out, const char *text)
 {
     if (!text[strcspn(text, ",\"\r\n")]) {

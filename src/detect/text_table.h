@@ -37,6 +37,8 @@ void sg_text_table_cell(sg_text_table *table, const char *format, ...) __attribu
 /* The cells of a share with its counts and 95% interval, or of a lone share or value; NaN is "-" for people
  * and empty in CSV. */
 void sg_text_table_rate(sg_text_table *table, const sg_rate *rate);
+void sg_text_table_interval(sg_text_table *table,
+                            const sg_rate *rate); /* share, low, high, hits, total: CSV */
 void sg_text_table_share(sg_text_table *table, double share);
 void sg_text_table_value(sg_text_table *table, double value, int digits);
 

@@ -56,19 +56,31 @@ static void near(double value, double wanted)
         fail_msg("%.17g is not %.17g", value, wanted);
 }
 
+/* c(x, y), as the score of x where all train dialogs are y. */
+static double correlation_of(const uint16_t x[L], int n, const uint16_t y[L], int m)
+{
+    const uint16_t length[2] = {(uint16_t)n, (uint16_t)m};
+    const int64_t train[2] = {0, 3};
+    uint16_t both[2 * L];
+    sg_correlation r;
+    memcpy(both, x, L * sizeof *x);
+    memcpy(both + L, y, L * sizeof *y);
+    assert_ok(sg_correlation_make(&r, both, length, train, 2, L, TYPES));
+    const double value = r.largest[0];
+    near(r.mean[0], value);
+    sg_correlation_free(&r);
+    return value;
+}
+
 static void pairs_by_hand(void **state)
 {
     (void)state;
-    static const uint16_t x[] = {1, 2, 3}, y[] = {3, 1, 2, 3, 1}, z[] = {2, 2};
-    double value;
-    assert_ok(sg_correlation_of(x, 3, y, 5, 3, &value));
-    near(value, 3 / sqrt(15.0)); /* x is in y: all of it, not all of y */
-    assert_ok(sg_correlation_of(x, 3, z, 2, 3, &value));
-    near(value, 1 / sqrt(6.0));
-    assert_ok(sg_correlation_of(z, 2, z, 2, 3, &value));
-    assert_true(value == 1);
-    assert_ok(sg_correlation_of(x, 1, z, 2, 3, &value));
-    assert_true(value == 0);
+    static const uint16_t x[L] = {1, 2, 3}, y[L] = {3, 1, 2, 3, 1}, z[L] = {2, 2};
+    near(correlation_of(x, 3, y, 5), 3 / sqrt(15.0)); /* all of x, not all of y */
+    near(correlation_of(y, 5, x, 3), 3 / sqrt(15.0));
+    near(correlation_of(x, 3, z, 2), 1 / sqrt(6.0));
+    assert_true(correlation_of(z, 2, z, 2) == 1);
+    assert_true(correlation_of(x, 1, z, 2) == 0);
 }
 
 static void scores_by_definition(void **state)
