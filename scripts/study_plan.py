@@ -59,6 +59,7 @@ class Run:
     changes: dict[str, str]  # the settings that it is given; all others are the program's defaults
     settings: dict[str, str] = field(default_factory=dict)  # all of them
     key: str = ""
+    width: int = 0  # units of a layer
     folder: Path = Path()
     lines: list[dict[str, str]] | None = None  # the history of a run that is over
 
@@ -164,6 +165,7 @@ class Plan:
         for run in self.runs:
             sets = [word for key, value in run.changes.items() for word in ("--set", f"{key}={value}")]
             run.settings = read_settings(ask("train", "--dump-config", *sets))
+            run.width = int(run.settings["model.units"]) or self.corpus.facts["unique"]
             what = {key: value for key, value in run.settings.items() if key not in NOT_PART_OF_A_RUN}
             what["corpus"] = self.corpus.facts["digest"]
             run.key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
