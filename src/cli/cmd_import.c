@@ -1,11 +1,13 @@
 /* cmd_import.c: `sipgpu import`: a model that another program trained. */
 #include "base/files.h"
 #include "base/log.h"
+#include "cli/apart.h"
 #include "cli/calibrate.h"
 #include "cli/cli.h"
 #include "cli/session.h"
 #include "detect/report.h"
 #include "export/export.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct {
@@ -106,8 +108,9 @@ static sg_status print_report(const import_state *s)
     return has_corpus ? sg_report_evaluation(evaluation, 7u, SG_STYLE_TEXT, stdout) : SG_OK;
 }
 
-static sg_status import(import_state *s)
+static sg_status import(void *context)
 {
+    import_state *s = context;
     const import_options *o = s->options;
     const char *corpus = o->session.corpus;
     SG_TRY(sg_file_check_writable(o->out, o->force));
@@ -120,18 +123,26 @@ static sg_status import(import_state *s)
     return print_report(s);
 }
 
+static sg_status import_and_free(void *context)
+{
+    import_state *s = context;
+    sg_status status = import(s);
+    sg_calibration_free(&s->calibration);
+    sg_model_free(&s->model);
+    sg_corpus_free(&s->corpus);
+    return status;
+}
+
 static sg_status run_import(const char *name, const import_options *o, const sg_text_list *files)
 {
     import_state state = {.options = o};
+    char crashed[SG_TEXT_MAX + 64];
     if (files->count != 1)
         return sg_fail(SG_E_USAGE, "%s wants one FILE", name);
     SG_TRY(sg_require_option(name, o->out, "--out MODEL"));
     state.file = files->items[0];
-    sg_status status = import(&state);
-    sg_calibration_free(&state.calibration);
-    sg_model_free(&state.model);
-    sg_corpus_free(&state.corpus);
-    return status;
+    snprintf(crashed, sizeof crashed, "%.1000s: damaged; the HDF5 library crashed on it", state.file);
+    return sg_run_apart(import_and_free, &state, crashed);
 }
 
 sg_status sg_run_import(const char *name, int argc, char **argv)
