@@ -12,6 +12,8 @@ const sg_command sg_commands[] = {
     {"detect", "flag abnormal dialogs of the test split (Table VI)", "", sg_run_detect},
     {"watch", "follow SIP traffic and raise alerts", "[FILTER...]", sg_run_watch},
     {"experiment", "models x seeds, ending in Tables V and VI", "", sg_run_experiment},
+    {"export", "a model in the format of other programs", "", sg_run_export},
+    {"import", "a model from Keras", "FILE", sg_run_import},
     {"corpus synth", "make a synthetic corpus", "", sg_run_corpus_synth},
     {"corpus import", "make a corpus from captures, CSV or TSV", "FILE...", sg_run_corpus_import},
     {"corpus merge", "several corpora into one", "CORPUS...", sg_run_corpus_merge},
