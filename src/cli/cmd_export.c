@@ -10,11 +10,7 @@
 
 typedef enum { FORMAT_AUTO, FORMAT_ONNX, FORMAT_KERAS, FORMAT_SIPM } format;
 
-#ifdef SG_HAVE_SIPM
 #define FORMAT_CHOICES "auto|onnx|keras|sipm"
-#else
-#define FORMAT_CHOICES "auto|onnx|keras"
-#endif
 
 typedef struct {
     sg_common_options common;
@@ -31,14 +27,12 @@ static const sg_option table[] = {
     {NULL, "format", SG_OPT_ENUM, AT(format), "auto", 0, 0, FORMAT_CHOICES, NULL,
      "what to write; auto: what the ending of --out says", 'f'},
     {NULL, "out", SG_OPT_TEXT, AT(out), NULL, 0, 0, NULL, "FILE", "the file to write", 'o'},
-#ifdef SG_HAVE_SIPM
     {NULL, "weights", SG_OPT_ENUM, AT(weights), "fp32", 0, 0, SG_WEIGHTS_CHOICES, NULL,
      "what the weights of a .sipm are stored in", 0},
     {NULL, "device", SG_OPT_TEXT, AT(device), "auto", 0, 0, NULL, "DEVICE",
      "what computes the scores of a .sipm: auto, cpu, cuda[:N] or cudnn[:N]", 0},
     {NULL, "threads", SG_OPT_INT, AT(threads), NULL, 1, 1024, NULL, "N",
      "threads to compute with; all cores if left out", 0},
-#endif
     {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "print one JSON object", 0},
     {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
     SG_COMMON_OPTIONS(export_options),
@@ -48,9 +42,7 @@ static const char about[] =
     "Writes a trained model for other programs.  onnx: one graph from message types to\n"
     "probabilities, class, skewness, kurtosis and verdict.  keras: a .keras archive, or the pair of\n"
     ".weights.h5 and .json if FILE ends in .weights.h5.\n"
-#ifdef SG_HAVE_SIPM
-    "sipm: for libsipdetect.\n"
-#endif
+    "sipm: one file for libsipdetect, with the scores of all known beginnings (docs/sipdetect.md).\n"
     "What inputs and outputs stand for goes along as metadata (docs/export.md).";
 
 static bool ends_in(const char *text, const char *ending)
@@ -90,7 +82,6 @@ static sg_status check_outputs(const export_options *o)
     return sg_file_check_writable(text_path, o->force);
 }
 
-#ifdef SG_HAVE_SIPM
 static sg_status export_sipm(const export_options *o, const sg_model *model, sg_export_accuracy *accuracy)
 {
     sg_engine *engine;
@@ -104,14 +95,6 @@ static sg_status export_sipm(const export_options *o, const sg_model *model, sg_
     sg_engine_close(engine);
     return status;
 }
-#else
-static sg_status export_sipm(const export_options *o, const sg_model *model, sg_export_accuracy *accuracy)
-{
-    (void)model;
-    (void)accuracy;
-    return sg_fail(SG_E_USAGE, "%s: this program was built without .sipm", o->out);
-}
-#endif
 
 static const char *const format_names[] = {"auto", "onnx", "keras", "sipm"};
 

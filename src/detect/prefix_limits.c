@@ -35,8 +35,6 @@ static sg_status set_limits(sg_model *model, const sg_prefixes *prefixes, const 
 static sg_status run_prefixes(sg_model *model, sg_engine *engine, const sg_prefixes *prefixes)
 {
     sg_outputs outputs = {0};
-    if (sg_prefixes_count(prefixes) == 1)
-        return sg_fail(SG_E_CONFIG, "no train dialogs to take limits from");
     sg_status status = sg_prefix_outputs_run(engine, &model->spec, prefixes, NULL, &outputs);
     if (status == SG_OK)
         status = set_limits(model, prefixes, &outputs);

@@ -24,6 +24,16 @@ static void beginnings_free(beginnings *b)
     free(b->block_length);
 }
 
+void sg_prefixes_list(const sg_prefixes *prefixes, int steps, uint16_t *sequence, uint16_t *length)
+{
+    for (int32_t n = 1; n < sg_prefixes_count(prefixes); n++) {
+        uint16_t *to = sequence + (size_t)(n - 1) * (size_t)steps;
+        length[n - 1] = (uint16_t)sg_prefixes_depth(prefixes, n);
+        for (int32_t at = n; at > 0; at = sg_prefixes_parent(prefixes, at))
+            to[sg_prefixes_depth(prefixes, at) - 1] = sg_prefixes_type(prefixes, at);
+    }
+}
+
 static sg_status list_beginnings(beginnings *b, const sg_prefixes *prefixes, int steps)
 {
     const size_t count = (size_t)sg_prefixes_count(prefixes) - 1;
@@ -32,12 +42,7 @@ static sg_status list_beginnings(beginnings *b, const sg_prefixes *prefixes, int
     SG_TRY(sg_alloc(&b->length, count, "prefixes"));
     SG_TRY(sg_alloc(&b->block_sequence, (size_t)BLOCK * (size_t)steps, "prefixes"));
     SG_TRY(sg_alloc(&b->block_length, BLOCK, "prefixes"));
-    for (int i = 0; i < b->count; i++) {
-        b->length[i] = (uint16_t)sg_prefixes_depth(prefixes, i + 1);
-        for (int32_t at = i + 1; at > 0; at = sg_prefixes_parent(prefixes, at))
-            b->sequence[(size_t)i * (size_t)steps + (size_t)sg_prefixes_depth(prefixes, at) - 1] =
-                sg_prefixes_type(prefixes, at);
-    }
+    sg_prefixes_list(prefixes, steps, b->sequence, b->length);
     return SG_OK;
 }
 
@@ -74,6 +79,9 @@ sg_status sg_prefix_outputs_run(sg_engine *engine, const sg_spec *spec, const sg
     beginnings b = {0};
     sg_sequences all = {0};
     sg_status status;
+    *outputs = (sg_outputs){0};
+    if (sg_prefixes_count(prefixes) == 1)
+        return sg_fail(SG_E_CONFIG, "the model has no train dialogs, so no beginnings of them");
     SG_TRY_GOTO(status, done, list_beginnings(&b, prefixes, spec->max_length));
     SG_TRY_GOTO(status, done, sg_outputs_alloc(outputs, b.count, spec->classes, false));
     /* In sorted order, so that neighbours in a block share prefixes. */
