@@ -14,7 +14,6 @@
 #define SD_WIDE     4
 #define SD_WIDE_ONE 4
 #endif
-#define SD_NEAR 16
 #include "sipdetect/kernels_loops.h"
 
 enum { TILE_ROWS = 16, TILE_WORDS = 16 };

@@ -2,7 +2,6 @@
 #define SD_LANES    8
 #define SD_WIDE     2
 #define SD_WIDE_ONE 8
-#define SD_NEAR     16
 #define SD_INT8_DOT
 #include "sipdetect/kernels_loops.h"
 

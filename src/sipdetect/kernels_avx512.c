@@ -2,7 +2,6 @@
 #define SD_LANES    16
 #define SD_WIDE     4
 #define SD_WIDE_ONE 4
-#define SD_NEAR     16
 #include "sipdetect/kernels_loops.h"
 
 SD_PRODUCT(fp32, SD_FP32)
