@@ -9,7 +9,7 @@
  *     sipdetect_dialog_open(&dialog, model);
  *     sipdetect_verdict verdict;
  *     sipdetect_push_sip(worker, dialog, text, size, &verdict); // one SIP message after another
- *     if (verdict.abnormal_beginning == 1)
+ *     if (verdict.abnormal_beginning == 1) // what `sipgpu watch` raises an alert for
  *         ...
  *     sipdetect_end(worker, dialog, &verdict); // the dialog is over: the verdict on the whole
  *     sipdetect_dialog_close(dialog);
@@ -77,10 +77,18 @@ SIPDETECT_API const char *sipdetect_simd_levels(void);
 SIPDETECT_API int sipdetect_message_types(const sipdetect_model *model);      /* M */
 SIPDETECT_API int sipdetect_max_length(const sipdetect_model *model);         /* L, in messages */
 SIPDETECT_API int sipdetect_classes(const sipdetect_model *model);            /* N */
+SIPDETECT_API const char *sipdetect_padding(const sipdetect_model *model);    /* "post", "mask", "pre" */
 SIPDETECT_API const char *sipdetect_precision(const sipdetect_model *model);  /* "fp32", "bf16", "int8" */
 SIPDETECT_API const char *sipdetect_simd(const sipdetect_model *model);       /* the level in use */
 SIPDETECT_API const char *sipdetect_provenance(const sipdetect_model *model); /* lines "key = value" */
 SIPDETECT_API size_t sipdetect_model_bytes(const sipdetect_model *model);     /* of the file */
+
+/* What makes a message type: "paper/1", a request's method or a response's code; "cseq/1", codes with the
+ * method they answer ("200-INVITE").  And what became of retransmissions in training: "keep" if they are
+ * messages like others, "collapse" if they were left out, which the caller has to do then as well (RFC 3261,
+ * 17.1.3 and 17.2.3). */
+SIPDETECT_API const char *sipdetect_type_rule(const sipdetect_model *model);
+SIPDETECT_API const char *sipdetect_retransmissions(const sipdetect_model *model);
 
 /* Name of type id 1..M, NULL otherwise; the id of a name (case matters, RFC 3261, 7.1), folded to a class
  * such as "4xx-other" or "OTHER" if the alphabet has one, else 0. */
@@ -93,12 +101,13 @@ SIPDETECT_API sipdetect_status sipdetect_type_of_sip(const sipdetect_model *mode
                                                      size_t size, uint16_t *type);
 
 /* The dialog that class 0..N-1 stands for: writes at most `room` type ids, returns its length (0 if there is
- * no such class). */
+ * no such class).  And how many dialogs of the train split are of that class. */
 SIPDETECT_API int sipdetect_class_dialog(const sipdetect_model *model, int32_t number, uint16_t *types,
                                          int room);
+SIPDETECT_API int64_t sipdetect_class_train(const sipdetect_model *model, int32_t number);
 
-/* Limits of the threshold rule (section IV-C of the paper), NaN where the model has none; after k messages
- * of a dialog that goes on, or for a whole dialog where k is 0. */
+/* Limits of the threshold rule (section IV-C of the paper), NaN where the model has none; for a dialog that
+ * goes on after k messages, or for a whole dialog where k is 0, L or more. */
 SIPDETECT_API void sipdetect_limits(const sipdetect_model *model, int k, double *skewness, double *kurtosis);
 
 /* ---- workers ---- */
@@ -107,11 +116,12 @@ typedef struct sipdetect_worker sipdetect_worker;
 
 /* How a worker works; zeros mean the default. */
 typedef struct {
-    int batch;     /* rows computed at once, 1..4096 [64] */
+    int batch;     /* dialogs computed at once, 1..4096 [64] */
     int recompute; /* 1: run the network for known beginnings as well, whose scores the model file holds */
     int defer;     /* 1: pushes do not run the network; sipdetect_score_dialogs does, many at once */
     size_t memory_limit; /* bytes a worker may hold; SIPDETECT_E_MEMORY if it needs more [no limit] */
-    /* Called after the worker's memory has changed, with the bytes it holds now; may be NULL. */
+    /* Called when the worker has taken its memory, with the bytes, and with 0 when it has given them back;
+     * may be NULL. */
     void (*on_memory)(void *user, size_t bytes);
     void *user;
 } sipdetect_worker_options;
@@ -127,21 +137,28 @@ SIPDETECT_API size_t sipdetect_worker_bytes(const sipdetect_worker *worker);
 /* What is known of a dialog so far.  Answers of three values: 1 yes, 0 no, -1 cannot be told (not scored, or
  * the model has no such limit). */
 typedef struct {
-    int32_t position;          /* messages so far */
-    int32_t best_class;        /* the largest of the N outputs; -1 if not scored */
-    float probability;         /* its softmax value */
-    double skewness;           /* of the N outputs, divided by its one-hot maximum (N-2)/sqrt(N-1) */
-    double kurtosis;           /* non-excess, divided by (N^2-3N+3)/(N-1) */
-    int8_t scored;             /* the five values above are there */
-    int8_t from_file;          /* they came from the model file, not from the network */
-    int8_t known_prefix;       /* a dialog of the train split begins like this */
-    int8_t known_dialog;       /* this is exactly a dialog of the train split */
-    int8_t too_long;           /* more than L messages: cannot be scored, and no train dialog goes this far */
-    int8_t untyped;            /* a message that the alphabet cannot express: cannot be scored */
-    int8_t abnormal_beginning; /* both moments below the limits for beginnings of this length */
-    int8_t abnormal;           /* as a whole dialog: both moments below their limits (the paper's H1) */
-    int8_t abnormal_either;    /* as a whole dialog: at least one below */
-    int8_t low_cluster;        /* as a whole dialog: nearer to the low K-means centroid */
+    int32_t position;      /* messages so far, those of no type left out */
+    int32_t best_class;    /* the largest of the N outputs; -1 if not scored */
+    float probability;     /* its softmax value; NaN if not scored, as are the moments */
+    int8_t scored;         /* class, probability and moments are there */
+    int8_t from_file;      /* they came from the model file, not from the network */
+    int8_t known_prefix;   /* a dialog of the train split begins like this */
+    int8_t known_dialog;   /* this is exactly a dialog of the train split */
+    double skewness;       /* of the N outputs, divided by its one-hot maximum (N-2)/sqrt(N-1) */
+    double kurtosis;       /* non-excess, divided by (N^2-3N+3)/(N-1) */
+    int64_t train_dialogs; /* dialogs of the train split that begin like this */
+    int8_t too_long;       /* more than L messages: cannot be scored, and no train dialog goes this far */
+    int8_t untyped;        /* there were messages that the alphabet cannot express: they have no place in the
+                              dialog, no train dialog is like it, and as a whole it cannot be judged */
+    /* The dialog goes on: no train dialog begins like this, and both moments are below the limits for
+     * beginnings of this length.  What `sipgpu watch` raises an alert for. */
+    int8_t abnormal_beginning;
+    /* The dialog is whole, as `sipgpu detect` judges, which looks at moments alone; of one that is over,
+     * `sipgpu watch` says the same if it is no known_prefix. */
+    int8_t abnormal;        /* both moments below their limits (the paper's H1) */
+    int8_t abnormal_either; /* at least one below */
+    int8_t low_cluster;     /* nearer to the low K-means centroid */
+    int8_t reserved[2];
 } sipdetect_verdict;
 
 /* ---- dialogs ---- */
@@ -159,9 +176,10 @@ SIPDETECT_API sipdetect_dialog *sipdetect_dialog_place(const sipdetect_model *mo
 /* Forgets all messages. */
 SIPDETECT_API void sipdetect_dialog_reset(sipdetect_dialog *dialog);
 
-/* One more message: by type id (0: one that the alphabet cannot express), by its type's name, or as text off
- * the wire.  Known beginnings cost a look-up; others run the network, unless the worker defers.  `verdict`
- * may be NULL: the network is not run then. */
+/* One more message: by type id (0: one that the alphabet cannot express, which leaves the dialog unscored
+ * until the next), by its type's name, or as text off the wire, one whole message.  Known beginnings cost a
+ * look-up; others run the network, unless the worker defers.  `verdict` may be NULL: the network is not run
+ * then.  After a failure the dialog is as before. */
 SIPDETECT_API sipdetect_status sipdetect_push(sipdetect_worker *worker, sipdetect_dialog *dialog,
                                               uint16_t type, sipdetect_verdict *verdict);
 SIPDETECT_API sipdetect_status sipdetect_push_name(sipdetect_worker *worker, sipdetect_dialog *dialog,
@@ -173,7 +191,8 @@ SIPDETECT_API sipdetect_status sipdetect_push_sip(sipdetect_worker *worker, sipd
 SIPDETECT_API sipdetect_status sipdetect_end(sipdetect_worker *worker, sipdetect_dialog *dialog,
                                              sipdetect_verdict *verdict);
 
-/* The same for many dialogs at once; equal ones, and equal beginnings, are computed once. */
+/* The same for many dialogs at once, in batches of the worker's; within one, equal dialogs and equal
+ * beginnings are computed once. */
 SIPDETECT_API sipdetect_status sipdetect_score_dialogs(sipdetect_worker *worker,
                                                        sipdetect_dialog *const *dialogs, int count,
                                                        sipdetect_verdict *verdicts);

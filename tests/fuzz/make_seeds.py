@@ -278,6 +278,16 @@ def edits() -> list[bytes]:
     return values + shapes + large + links + gone + numbers + texts + [values[3] + links[2] + numbers[5]]
 
 
+def sipm_edits() -> list[bytes]:
+    """A file and what to set in it: one word of the table, the spec or the small sections at a time."""
+    def edit(at: int, kind: int, value: int) -> bytes:
+        return at.to_bytes(3, "little") + bytes((kind,)) + value.to_bytes(4, "little")
+
+    words = [bytes((at // 4 % 6,)) + edit(at, 10, value) for at in range(24, 2400, 4) for value in (0, 4, 6)]
+    cuts = [bytes((file,)) + edit(0, 4, size) for file in range(6) for size in (1, 31, 200, 900, 3000)]
+    return [bytes((file + flags,)) for file in range(6) for flags in (0, 8, 16, 128)] + words + cuts
+
+
 SIP_WORDS = [b"SIP/2.0", b"Call-ID:", b"CSeq:", b"Via:", b"From:", b"To:", b"Content-Length:", b";tag=", b";branch=",
              b"z9hG4bK", b"\r\n\r\n", b"\r\n ", b"\r\n\t", b"sip:", b"sips:", b"<", b">", b"\"", b"INVITE ", b"ACK ",
              b"Subscription-State:", b"terminated", b"Expires:", b"Event:", b"\r\ni:", b"\r\nl:", b"\r\nv:", b"%00"]
@@ -286,7 +296,8 @@ SIP_WORDS = [b"SIP/2.0", b"Call-ID:", b"CSeq:", b"Via:", b"From:", b"To:", b"Con
 def all_seeds() -> tuple[Seeds, Seeds]:
     seeds = {"fuzz_sip_message": sip_messages(), "fuzz_tracker": tracker_events(), "fuzz_packet": packet_seeds(),
              "fuzz_tcp": tcp_steps(), "fuzz_hep": hep_seeds(), "fuzz_pcapng": pcapng_seeds(),
-             "fuzz_config": config_seeds(), "fuzz_corpus": [b"", *edits()], "fuzz_model": [b"", *edits()]}
+             "fuzz_config": config_seeds(), "fuzz_corpus": [b"", *edits()], "fuzz_model": [b"", *edits()],
+             "fuzz_sipm": sipm_edits()}
     dictionaries = {"fuzz_sip_message": SIP_WORDS, "fuzz_tcp": SIP_WORDS, "fuzz_config": config_dictionary()}
     return seeds, dictionaries
 

@@ -1,0 +1,166 @@
+/* check.c: whether the contents of a .sipm file are sound. */
+#include "sipdetect/file.h"
+
+#include <math.h>
+#include <string.h>
+
+static sg_status bad(int id, const char *what)
+{
+    return sg_fail(SG_E_FORMAT, "section %s: %s", sd_section_name(id), what);
+}
+
+static sg_status check_provenance(const sd_file *f)
+{
+    const char *nul = memchr(f->provenance, '\0', f->spec->provenance_bytes);
+    return nul == f->provenance + f->spec->provenance_bytes - 1
+               ? SG_OK
+               : bad(SD_PROVENANCE, "is no text that ends where the section does");
+}
+
+static sg_status check_classes(const sd_file *f)
+{
+    const uint32_t classes = f->spec->classes, longest = f->spec->max_length;
+    const uint32_t *start = f->class_start;
+    if (start[0] != 0 || start[classes] != f->spec->class_messages)
+        return bad(SD_CLASS_START, "does not cover the dialogs");
+    for (uint32_t c = 0; c < classes; c++) {
+        if (start[c + 1] <= start[c] || start[c + 1] - start[c] > longest)
+            return bad(SD_CLASS_START, "a dialog without messages, or with more than the longest has");
+        if (f->class_train[c] > SD_TRAIN_MAX)
+            return bad(SD_CLASS_TRAIN, "a count is out of range");
+    }
+    for (uint64_t i = 0; i < f->spec->class_messages; i++)
+        if (f->class_types[i] < 1 || f->class_types[i] > f->spec->message_types)
+            return bad(SD_CLASS_TYPES, "an id is not of the alphabet");
+    return SG_OK;
+}
+
+/* Level by level: each begins where the one before ends, so every node but the root has one parent, of a
+ * lower number. */
+static sg_status check_levels(const sd_file *f)
+{
+    const uint32_t nodes = f->trie.nodes, *first = f->trie.first;
+    uint32_t end = 1;
+    if (first[0] != 1 || first[nodes] != nodes)
+        return bad(SD_TRIE_FIRST, "does not cover the nodes");
+    for (uint32_t n = 0; n < nodes; n++)
+        if (first[n + 1] < first[n] || first[n + 1] > nodes)
+            return bad(SD_TRIE_FIRST, "falls");
+    for (uint32_t depth = 0; end < nodes; depth++) {
+        if (first[end] <= end || depth >= f->spec->max_length)
+            return bad(SD_TRIE_FIRST, "is no trie as deep as the longest dialog");
+        end = first[end];
+    }
+    return SG_OK;
+}
+
+/* The children of one node, fewer than 2^16 with counts of at most SD_TRAIN_MAX: no sum overflows. */
+static sg_status check_children(const sd_file *f, uint32_t node)
+{
+    const sd_trie *t = &f->trie;
+    uint64_t passing = t->ending[node];
+    for (uint32_t child = t->first[node]; child < t->first[node + 1]; child++) {
+        const uint16_t least = child > t->first[node] ? (uint16_t)(t->type[child - 1] + 1) : 1;
+        if (t->type[child] < least || t->type[child] > f->spec->message_types)
+            return bad(SD_TRIE_TYPE, "ids of a node's children do not rise within the alphabet");
+        passing += t->passing[child];
+    }
+    return passing == t->passing[node] ? SG_OK : bad(SD_TRIE_PASSING, "does not add up");
+}
+
+static sg_status check_trie(const sd_file *f)
+{
+    SG_TRY(check_levels(f));
+    if (f->trie.type[0] != 0)
+        return bad(SD_TRIE_TYPE, "the root has one");
+    for (uint32_t n = 0; n < f->trie.nodes; n++)
+        if (f->trie.passing[n] < 1 || f->trie.passing[n] > SD_TRAIN_MAX || f->trie.ending[n] > SD_TRAIN_MAX)
+            return bad(SD_TRIE_PASSING, "a count is out of range");
+    for (uint32_t n = 0; n < f->trie.nodes; n++)
+        SG_TRY(check_children(f, n));
+    for (uint32_t n = 0; n < f->trie.nodes; n++) {
+        const sd_node_score *s = &f->trie.score[n];
+        if (!isfinite(s->skewness) || !isfinite(s->kurtosis) || !(s->probability >= 0) ||
+            s->probability > 1 || s->best_class < 0 || (uint32_t)s->best_class >= f->spec->classes)
+            return bad(SD_TRIE_SCORE, "a score is out of range");
+    }
+    return SG_OK;
+}
+
+static sg_status check_doubles(int id, const double *values, size_t count)
+{
+    for (size_t i = 0; values && i < count; i++)
+        if (!isfinite(values[i]))
+            return bad(id, "a number is not finite");
+    return SG_OK;
+}
+
+/* ---- weights ---- */
+
+/* Infinities and NaNs have all bits of the exponent, so adding one to it carries into the sign's place; loops
+ * that compilers make vectors of, on any processor. */
+static bool finite_floats(const void *values, size_t count)
+{
+    const uint32_t *bits = values;
+    uint32_t carried = 0;
+    for (size_t i = 0; i < count; i++)
+        carried |= (bits[i] & 0x7f800000u) + 0x00800000u;
+    return !(carried & 0x80000000u);
+}
+
+static bool finite_bf16(const void *values, size_t count)
+{
+    const uint32_t *bits = values; /* two a word */
+    uint32_t carried = 0;
+    for (size_t i = 0; i < count / 2; i++)
+        carried |= ((bits[i] & 0x7f807f80u) + 0x00800080u);
+    return !(carried & 0x80008000u);
+}
+
+static sg_status check_floats(const sd_file *f, int id, const uint64_t bytes[SD_SECTIONS])
+{
+    return !f->section[id] || finite_floats(f->section[id], bytes[id] / 4)
+               ? SG_OK
+               : bad(id, "a number is not finite");
+}
+
+/* A packed matrix with its scales and sums.  A sum of a column of int8 is bounded, and with it what it is
+ * multiplied with. */
+static sg_status check_matrix(const sd_file *f, int id, const uint64_t bytes[SD_SECTIONS])
+{
+    const int32_t *sums = f->section[id + 2];
+    const int64_t most = 128 * (int64_t)f->network.units_padded;
+    if (f->spec->precision == SD_FP32)
+        SG_TRY(check_floats(f, id, bytes));
+    if (f->spec->precision == SD_BF16 && f->section[id] && !finite_bf16(f->section[id], bytes[id] / 2))
+        return bad(id, "a number is not finite");
+    SG_TRY(check_floats(f, id + 1, bytes));
+    for (size_t c = 0; sums && c < bytes[id + 2] / 4; c++)
+        if (sums[c] < -most || sums[c] > most)
+            return bad(id + 2, "a sum is out of range");
+    return SG_OK;
+}
+
+static sg_status check_weights(const sd_file *f)
+{
+    static const int matrices[] = {SD_RECURRENT_0, SD_KERNEL_1, SD_RECURRENT_1, SD_DENSE};
+    static const int floats[] = {SD_INPUT, SD_BIAS_0, SD_BIAS_1, SD_DENSE_BIAS};
+    uint64_t bytes[SD_SECTIONS];
+    sd_sizes(f->spec, bytes);
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        SG_TRY(check_floats(f, floats[i], bytes));
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
+        SG_TRY(check_matrix(f, matrices[i], bytes));
+    return SG_OK;
+}
+
+sg_status sd_file_check(const sd_file *f)
+{
+    SG_TRY(check_provenance(f));
+    SG_TRY(check_classes(f));
+    SG_TRY(check_trie(f));
+    SG_TRY(check_doubles(SD_LIMITS, f->limits, 2));
+    SG_TRY(check_doubles(SD_PREFIX_LIMITS, f->section[SD_PREFIX_LIMITS], 2 * (size_t)f->spec->max_length));
+    SG_TRY(check_doubles(SD_CENTROIDS, f->section[SD_CENTROIDS], 4));
+    return check_weights(f);
+}
