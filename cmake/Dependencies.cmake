@@ -32,5 +32,25 @@ sipgpu_find(LAPACKE::LAPACKE liblapacke-dev lapacke.h LIBRARIES lapacke)
 sipgpu_find(PCAP::PCAP libpcap-dev pcap/pcap.h LIBRARIES pcap)
 sipgpu_find(ZLIB::ZLIB zlib1g-dev zlib.h LIBRARIES z)
 sipgpu_find(cJSON::cJSON libcjson-dev cjson/cJSON.h LIBRARIES cjson)
+sipgpu_find(LIBZIP::LIBZIP libzip-dev zip.h LIBRARIES zip)
+sipgpu_find(PROTOBUF_C::PROTOBUF_C libprotobuf-c-dev protobuf-c/protobuf-c.h LIBRARIES protobuf-c)
 # Debian keeps serial HDF5 in a folder of its own.
 sipgpu_find(HDF5::C libhdf5-dev hdf5.h LIBRARIES hdf5 HINTS hdf5/serial)
+
+# The ONNX format: C from its description, by protobuf-c.
+find_program(PROTOC_C protoc-c)
+find_path(ONNX_PROTO_FOLDER onnx.proto PATH_SUFFIXES onnx)
+if(NOT PROTOC_C)
+  message(FATAL_ERROR "program protoc-c not found: install the package protobuf-c-compiler")
+endif()
+if(NOT ONNX_PROTO_FOLDER)
+  message(FATAL_ERROR "onnx.proto not found: install the package libonnx-dev")
+endif()
+set(onnx_generated ${CMAKE_BINARY_DIR}/generated)
+file(MAKE_DIRECTORY ${onnx_generated})
+add_custom_command(OUTPUT ${onnx_generated}/onnx.pb-c.c ${onnx_generated}/onnx.pb-c.h
+                   COMMAND ${PROTOC_C} --proto_path=${ONNX_PROTO_FOLDER} --c_out=${onnx_generated} onnx.proto
+                   DEPENDS ${ONNX_PROTO_FOLDER}/onnx.proto)
+add_library(onnx_proto STATIC ${onnx_generated}/onnx.pb-c.c)
+target_include_directories(onnx_proto SYSTEM PUBLIC ${onnx_generated})
+target_link_libraries(onnx_proto PUBLIC PROTOBUF_C::PROTOBUF_C)

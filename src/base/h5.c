@@ -59,6 +59,25 @@ sg_status sg_h5_open(sg_h5 *file, const char *path)
     return status;
 }
 
+sg_status sg_h5_open_image(sg_h5 *file, const char *name, const void *image, size_t bytes)
+{
+    snprintf(file->path, sizeof file->path, "%s", name);
+    sg_h5_lock();
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    H5Pset_fapl_core(access, IMAGE_INCREMENT, 0);
+    /* libhdf5 only reads the image, and wants a name under which there is no file. */
+    file->id = bytes > 0 && H5Pset_file_image(access, (void *)(uintptr_t)image, bytes) >= 0
+                   ? H5Fopen("/dev/null/image", H5F_ACC_RDONLY, access)
+                   : H5I_INVALID_HID;
+    H5Pclose(access);
+    if (file->id >= 0)
+        return SG_OK;
+    sg_h5_unlock();
+    return sg_fail(SG_E_FORMAT, "%s: no HDF5 file, or a damaged one", name);
+}
+
 void sg_h5_close(sg_h5 *file)
 {
     if (file->id < 0)
@@ -431,17 +450,28 @@ static sg_status write_image(const char *path, const char *image, size_t bytes)
     return sg_atomic_commit(&out);
 }
 
+sg_status sg_h5_take_image(sg_h5 *file, void **image, size_t *bytes)
+{
+    ssize_t size = H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file->id, NULL, 0);
+    *image = NULL;
+    sg_status status = size < 0 ? sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", file->path)
+                                : sg_alloc_bytes(image, (size_t)size, 1, file->path);
+    if (status == SG_OK && H5Fget_file_image(file->id, *image, (size_t)size) != size) {
+        status = sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", file->path);
+        free(*image);
+        *image = NULL;
+    }
+    *bytes = (size_t)size;
+    sg_h5_close(file);
+    return status;
+}
+
 sg_status sg_h5_commit(sg_h5 *file)
 {
-    char *image = NULL;
-    ssize_t bytes = H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file->id, NULL, 0);
-    sg_status status = bytes < 0 ? sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", file->path)
-                                 : sg_alloc(&image, bytes, file->path);
-    if (status == SG_OK && H5Fget_file_image(file->id, image, (size_t)bytes) != bytes)
-        status = sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", file->path);
-    sg_h5_close(file);
-    if (status == SG_OK)
-        status = write_image(file->path, image, (size_t)bytes);
+    void *image;
+    size_t bytes;
+    SG_TRY(sg_h5_take_image(file, &image, &bytes));
+    sg_status status = write_image(file->path, image, bytes);
     free(image);
     return status;
 }

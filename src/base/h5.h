@@ -34,6 +34,9 @@ void sg_h5_unlock(void);
 /* SG_E_IO: missing, a folder, unreadable.  SG_E_FORMAT: not HDF5, or cut off. */
 sg_status sg_h5_open(sg_h5 *file, const char *path);
 
+/* The same for a whole file in memory, which is copied; `name` stands for its path in messages. */
+sg_status sg_h5_open_image(sg_h5 *file, const char *name, const void *image, size_t bytes);
+
 /* Also for files from sg_h5_create that are to be dropped. */
 void sg_h5_close(sg_h5 *file);
 
@@ -80,6 +83,9 @@ sg_status sg_h5_create(sg_h5 *file, const char *path);
 /* Puts the file in place under its path, and closes it, also on failure.  The disk is waited for after the
  * lock is given back. */
 sg_status sg_h5_commit(sg_h5 *file);
+
+/* Closes the file, also on failure, and gives its bytes instead of writing them; release with free(). */
+sg_status sg_h5_take_image(sg_h5 *file, void **image, size_t *bytes);
 
 sg_status sg_h5_set_int(sg_h5 *file, const char *object, const char *name, int64_t value);
 sg_status sg_h5_set_real(sg_h5 *file, const char *object, const char *name, double value);

@@ -48,6 +48,8 @@ sg_status sg_run_detect(const char *name, int argc, char **argv);
 sg_status sg_run_score(const char *name, int argc, char **argv);
 sg_status sg_run_experiment(const char *name, int argc, char **argv);
 sg_status sg_run_watch(const char *name, int argc, char **argv);
+sg_status sg_run_export(const char *name, int argc, char **argv);
+sg_status sg_run_import(const char *name, int argc, char **argv);
 sg_status sg_run_gradients(const char *name, int argc, char **argv);
 sg_status sg_run_bench_train(const char *name, int argc, char **argv);
 sg_status sg_run_bench_infer(const char *name, int argc, char **argv);

@@ -2,12 +2,9 @@
 #include "base/files.h"
 #include "base/h5.h"
 #include "base/log.h"
+#include "cli/calibrate.h"
 #include "cli/cli.h"
-#include "cli/session.h"
 #include "cli/signals.h"
-#include "detect/detection.h"
-#include "detect/evaluate.h"
-#include "detect/prefix_limits.h"
 #include "detect/report.h"
 #include "detect/report_json.h"
 #include "train/trainer.h"
@@ -154,54 +151,11 @@ static void show_settings(const sg_config *config, const sg_corpus *corpus, cons
 
 /* ---- what the trained network says ---- */
 
-/* The outputs for all classes, and the limits for dialogs that go on. */
-static sg_status infer_classes(const sg_config *config, const sg_corpus *corpus, sg_model *model,
-                               sg_outputs *outputs)
-{
-    sg_engine_options options;
-    sg_engine *engine;
-    double seconds;
-    SG_TRY(sg_config_engine(config, &options));
-    SG_TRY(sg_engine_open(&engine, &model->spec, &options));
-    sg_status status = sg_infer_classes(engine, model, corpus, outputs, &seconds);
-    if (status == SG_OK && config->prefix_limits)
-        status = sg_prefix_limits_fit(model, engine);
-    sg_engine_close(engine);
-    return status;
-}
-
-/* Stores in the model what a detector needs: thresholds from the train split, centroids from the test split.
- */
-static sg_status fit_detectors(sg_model *model, const sg_class_counts *counts, const sg_outputs *outputs)
-{
-    sg_threshold threshold;
-    SG_TRY(sg_threshold_fit(&threshold, outputs->skewness, outputs->kurtosis, counts->count[SG_SPLIT_TRAIN],
-                            outputs->count));
-    model->has_thresholds = true;
-    model->lambda_skewness = threshold.skewness.lambda;
-    model->lambda_kurtosis = threshold.kurtosis.lambda;
-    model->has_kmeans = counts->dialogs[SG_SPLIT_TEST] > 0;
-    if (!model->has_kmeans)
-        return SG_OK;
-    sg_kmeans_options options = SG_KMEANS_DEFAULTS;
-    sg_kmeans kmeans;
-    SG_TRY(sg_kmeans_fit(&kmeans, outputs->skewness, outputs->kurtosis, counts->count[SG_SPLIT_TEST],
-                         outputs->count, &options));
-    memcpy(model->centroid, kmeans.centroid, sizeof model->centroid);
-    return SG_OK;
-}
-
 static sg_status print_results(const train_options *o, const sg_trained *trained,
-                               const sg_class_counts *counts, const sg_outputs *outputs, const char *folder)
+                               const sg_calibration *calibration, const char *folder)
 {
-    bool *known = calloc((size_t)counts->classes, sizeof *known);
     sg_evaluation evaluation[SG_SPLITS];
-    if (!known)
-        return sg_fail(SG_E_MEMORY, "evaluation: out of memory");
-    for (int j = 0; j < counts->classes; j++)
-        known[j] = counts->count[SG_SPLIT_TRAIN][j] > 0;
-    sg_evaluate(counts, outputs->argmax, NULL, known, evaluation);
-    free(known);
+    SG_TRY(sg_calibration_evaluate(calibration, evaluation));
     if (o->json) {
         cJSON *object = cJSON_CreateObject();
         cJSON_AddStringToObject(object, "command", "train");
@@ -230,21 +184,18 @@ static sg_status write_provenance(const sg_trained *trained, const sg_config *co
 static sg_status finish(const train_options *o, const sg_config *config, const sg_corpus *corpus,
                         const sg_run_paths *paths, sg_trained *trained, int argc, char **argv)
 {
-    sg_outputs outputs = {0};
-    sg_class_counts counts = {0};
-    sg_status status = infer_classes(config, corpus, &trained->model, &outputs);
+    sg_engine_options engine;
+    sg_calibration calibration = {0};
+    sg_status status = sg_config_engine(config, &engine);
     if (status == SG_OK)
-        status = sg_class_counts_make(&counts, corpus);
-    if (status == SG_OK)
-        status = fit_detectors(&trained->model, &counts, &outputs);
+        status = sg_calibrate(&calibration, &trained->model, corpus, &engine, config->prefix_limits);
     if (status == SG_OK)
         status = write_provenance(trained, config, corpus, paths->provenance, argc, argv);
     if (status == SG_OK)
         status = sg_model_write(&trained->model, NULL, paths->model);
     if (status == SG_OK)
-        status = print_results(o, trained, &counts, &outputs, paths->folder);
-    sg_class_counts_free(&counts);
-    sg_outputs_free(&outputs);
+        status = print_results(o, trained, &calibration, paths->folder);
+    sg_calibration_free(&calibration);
     return status;
 }
 

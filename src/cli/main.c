@@ -13,6 +13,8 @@ const sg_command sg_commands[] = {
     {"score", "say what a model makes of dialogs, a line each", "[FILE...]", sg_run_score},
     {"watch", "follow SIP traffic and raise alerts", "[FILTER...]", sg_run_watch},
     {"experiment", "models x seeds, ending in Tables V and VI", "", sg_run_experiment},
+    {"export", "a model in the format of other programs", "", sg_run_export},
+    {"import", "a model from Keras", "FILE", sg_run_import},
     {"corpus synth", "make a synthetic corpus", "", sg_run_corpus_synth},
     {"corpus import", "make a corpus from captures, CSV or TSV", "FILE...", sg_run_corpus_import},
     {"corpus merge", "several corpora into one", "CORPUS...", sg_run_corpus_merge},

@@ -32,11 +32,39 @@ typedef struct {
 sg_status sg_export_sipm(const sg_model *model, sg_engine *engine, sg_weights weights, const char *path,
                          sg_export_accuracy *accuracy);
 
-/* ONNX, opset 17: input tokens int64 [batch, L]; outputs probabilities [batch, N], class, skewness, kurtosis,
- * abnormal [batch]. */
+/* ONNX, opset 17: input tokens int64 [batch, L], dialogs followed by zeros for every padding; outputs
+ * probabilities float [batch, N]; class int64, skewness and kurtosis double (normalised), abnormal and
+ * abnormal_either bool [batch].  The last two are left out if the model has no thresholds.  An id above M is
+ * an error of the runtime; a row of zeros gets what the network says before the first message (with padding
+ * post and pre: after L steps of zeros).  SG_E_CONFIG: more than the 2 GiB that an ONNX file can hold. */
 sg_status sg_export_onnx(const sg_model *model, const char *path);
 
-/* Keras 3: a .keras archive, or the pair of .weights.h5 and .json if `path` ends in .weights.h5. */
+/* Keras 3: a .keras archive, or the pair of .weights.h5 and .json if `path` ends in .weights.h5.  The input
+ * is one-hot, [batch, L, M], zeros for padding; where padding is `pre` the caller puts them first. */
 sg_status sg_export_keras(const sg_model *model, const char *path);
+
+#define SG_KERAS_WEIGHTS_ENDING ".weights.h5"
+
+/* Whether `path` names weights with the layers in a .json beside them, and its path: "a.json" for
+ * "a.weights.h5", into text_path[SG_PATH_MAX]. */
+bool sg_keras_is_pair(const char *path);
+sg_status sg_keras_text_path(const char *path, char *text_path);
+
+/* What sg_import_keras found. */
+typedef struct {
+    char keras_version[32]; /* "" if the file does not say */
+    bool described;         /* alphabet, classes and limits came with the file */
+    char left_out[256];     /* settings that act in training only, "" if there are none */
+} sg_keras_report;
+
+/* A network that Keras trained: a .keras archive, a whole-model HDF5 file (Keras 2 and 3), or the pair of
+ * .weights.h5 and .json.  Only the paper's architecture: [Input], [Masking], LSTM once or twice, [Dropout],
+ * Dense with softmax, Sequential or Functional; SG_E_CONFIG names the layer and the setting of anything else.
+ * Inputs are one-hot message types in the corpus' order and outputs its classes in theirs; without a corpus
+ * (NULL) the file must be one that sg_export_keras wrote (SG_E_CONFIG).  `padding` is where its training data
+ * had zeros; negative: mask with a Masking layer, else what the file says, else post.  Thresholds are those
+ * of the file without a corpus, none with one.  Weights must be finite (SG_E_NUMERIC). */
+sg_status sg_import_keras(sg_model *model, const char *path, const sg_corpus *corpus, int padding,
+                          sg_keras_report *report);
 
 #endif

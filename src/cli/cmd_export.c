@@ -1,0 +1,192 @@
+/* cmd_export.c: `sipgpu export`: a model in the format of other programs. */
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "detect/report_json.h"
+#include "export/export.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef enum { FORMAT_AUTO, FORMAT_ONNX, FORMAT_KERAS, FORMAT_SIPM } format;
+
+#ifdef SG_HAVE_SIPM
+#define FORMAT_CHOICES "auto|onnx|keras|sipm"
+#else
+#define FORMAT_CHOICES "auto|onnx|keras"
+#endif
+
+typedef struct {
+    sg_common_options common;
+    char model[SG_TEXT_MAX], out[SG_TEXT_MAX], device[SG_TEXT_MAX];
+    int format, weights;
+    int64_t threads;
+    bool json, force;
+} export_options;
+
+#define AT(field) offsetof(export_options, field)
+
+static const sg_option table[] = {
+    {NULL, "model", SG_OPT_TEXT, AT(model), NULL, 0, 0, NULL, "MODEL", "model file that `train` wrote", 'm'},
+    {NULL, "format", SG_OPT_ENUM, AT(format), "auto", 0, 0, FORMAT_CHOICES, NULL,
+     "what to write; auto: what the ending of --out says", 'f'},
+    {NULL, "out", SG_OPT_TEXT, AT(out), NULL, 0, 0, NULL, "FILE", "the file to write", 'o'},
+#ifdef SG_HAVE_SIPM
+    {NULL, "weights", SG_OPT_ENUM, AT(weights), "fp32", 0, 0, SG_WEIGHTS_CHOICES, NULL,
+     "what the weights of a .sipm are stored in", 0},
+    {NULL, "device", SG_OPT_TEXT, AT(device), "auto", 0, 0, NULL, "DEVICE",
+     "what computes the scores of a .sipm: auto, cpu, cuda[:N] or cudnn[:N]", 0},
+    {NULL, "threads", SG_OPT_INT, AT(threads), NULL, 1, 1024, NULL, "N",
+     "threads to compute with; all cores if left out", 0},
+#endif
+    {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "print one JSON object", 0},
+    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_COMMON_OPTIONS(export_options),
+};
+
+static const char about[] =
+    "Writes a trained model for other programs.  onnx: one graph from message types to\n"
+    "probabilities, class, skewness, kurtosis and verdict.  keras: a .keras archive, or the pair of\n"
+    ".weights.h5 and .json if FILE ends in .weights.h5.\n"
+#ifdef SG_HAVE_SIPM
+    "sipm: for libsipdetect.\n"
+#endif
+    "What inputs and outputs stand for goes along as metadata (docs/export.md).";
+
+static bool ends_in(const char *text, const char *ending)
+{
+    const size_t length = strlen(text), n = strlen(ending);
+    return length > n && strcmp(text + length - n, ending) == 0;
+}
+
+/* What is asked for, by name or by the ending of --out. */
+static sg_status choose_format(const export_options *o, format *chosen)
+{
+    const bool keras = ends_in(o->out, ".keras") || sg_keras_is_pair(o->out);
+    *chosen = (format)o->format;
+    if (*chosen == FORMAT_AUTO)
+        *chosen = keras                      ? FORMAT_KERAS
+                  : ends_in(o->out, ".onnx") ? FORMAT_ONNX
+                  : ends_in(o->out, ".sipm") ? FORMAT_SIPM
+                                             : FORMAT_AUTO;
+    if (*chosen == FORMAT_AUTO)
+        return sg_fail(SG_E_USAGE, "%s: its ending is of no known format; --format %s says which", o->out,
+                       FORMAT_CHOICES);
+    if (*chosen == FORMAT_KERAS && !keras)
+        return sg_fail(SG_E_USAGE, "%s: Keras opens files that end in .keras or " SG_KERAS_WEIGHTS_ENDING,
+                       o->out);
+    if (*chosen != FORMAT_SIPM && o->weights != SG_WEIGHTS_FP32)
+        return sg_fail(SG_E_USAGE, "--weights is for --format sipm; the others hold fp32");
+    return SG_OK;
+}
+
+static sg_status check_outputs(const export_options *o)
+{
+    char text_path[SG_PATH_MAX];
+    SG_TRY(sg_file_check_writable(o->out, o->force));
+    if (!sg_keras_is_pair(o->out))
+        return SG_OK;
+    SG_TRY(sg_keras_text_path(o->out, text_path));
+    return sg_file_check_writable(text_path, o->force);
+}
+
+#ifdef SG_HAVE_SIPM
+static sg_status export_sipm(const export_options *o, const sg_model *model, sg_export_accuracy *accuracy)
+{
+    sg_engine *engine;
+    sg_engine_options options = {
+        .precision = SG_PRECISION_FP32, .threads = (int)o->threads, .announce = true};
+    SG_TRY(sg_device_parse(o->device, &options.device, &options.device_index));
+    SG_TRY(sg_engine_open(&engine, &model->spec, &options));
+    sg_status status = sg_engine_load(engine, &model->params);
+    if (status == SG_OK)
+        status = sg_export_sipm(model, engine, (sg_weights)o->weights, o->out, accuracy);
+    sg_engine_close(engine);
+    return status;
+}
+#else
+static sg_status export_sipm(const export_options *o, const sg_model *model, sg_export_accuracy *accuracy)
+{
+    (void)model;
+    (void)accuracy;
+    return sg_fail(SG_E_USAGE, "%s: this program was built without .sipm", o->out);
+}
+#endif
+
+static const char *const format_names[] = {"auto", "onnx", "keras", "sipm"};
+
+static sg_status print_json(const export_options *o, const sg_model *model, format which, double bytes,
+                            const sg_export_accuracy *accuracy)
+{
+    const sg_spec *spec = &model->spec;
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "command", "export");
+    cJSON_AddStringToObject(object, "model", o->model);
+    cJSON_AddStringToObject(object, "format", format_names[which]);
+    cJSON_AddStringToObject(object, "out", o->out);
+    cJSON_AddNumberToObject(object, "bytes", bytes);
+    cJSON_AddNumberToObject(object, "message_types", spec->message_types);
+    cJSON_AddNumberToObject(object, "max_length", spec->max_length);
+    cJSON_AddNumberToObject(object, "classes", spec->classes);
+    cJSON_AddStringToObject(object, "padding", sg_padding_name(spec->padding));
+    cJSON_AddBoolToObject(object, "thresholds", model->has_thresholds);
+    if (which == FORMAT_SIPM) {
+        cJSON *item = cJSON_AddObjectToObject(object, "accuracy");
+        cJSON_AddNumberToObject(item, "beginnings", (double)accuracy->beginnings);
+        cJSON_AddNumberToObject(item, "probability_max", accuracy->probability_max);
+        cJSON_AddNumberToObject(item, "agreement", accuracy->agreement);
+        cJSON_AddNumberToObject(item, "class_agreement", accuracy->class_agreement);
+    }
+    return sg_json_print(object, stdout);
+}
+
+static sg_status report(const export_options *o, const sg_model *model, format which,
+                        const sg_export_accuracy *accuracy)
+{
+    struct stat s;
+    const double bytes = stat(o->out, &s) == 0 ? (double)s.st_size : 0;
+    if (!model->has_thresholds && which == FORMAT_ONNX)
+        sg_warn("%s has no thresholds, so there are no outputs abnormal and abnormal_either", o->model);
+    if (o->json)
+        return print_json(o, model, which, bytes, accuracy);
+    sg_note("%s: %.1f MB, %d message types, at most %d messages, %d classes, padding %s", o->out, bytes / 1e6,
+            model->spec.message_types, model->spec.max_length, model->spec.classes,
+            sg_padding_name(model->spec.padding));
+    if (which == FORMAT_SIPM)
+        printf("against the engine, over %lld beginnings of train dialogs: probability off by at most %.3g, "
+               "verdicts equal %.4f%%, classes equal %.4f%%\n",
+               (long long)accuracy->beginnings, accuracy->probability_max, 100 * accuracy->agreement,
+               100 * accuracy->class_agreement);
+    return SG_OK;
+}
+
+static sg_status run_export(const char *name, const export_options *o)
+{
+    sg_model model;
+    format which;
+    sg_export_accuracy accuracy = {0};
+    SG_TRY(sg_require_option(name, o->model, "--model FILE"));
+    SG_TRY(sg_require_option(name, o->out, "--out FILE"));
+    SG_TRY(choose_format(o, &which));
+    SG_TRY(check_outputs(o));
+    SG_TRY(sg_model_read(&model, NULL, o->model));
+    sg_status status = which == FORMAT_ONNX    ? sg_export_onnx(&model, o->out)
+                       : which == FORMAT_KERAS ? sg_export_keras(&model, o->out)
+                                               : export_sipm(o, &model, &accuracy);
+    if (status == SG_OK)
+        status = report(o, &model, which, &accuracy);
+    sg_model_free(&model);
+    return status;
+}
+
+sg_status sg_run_export(const char *name, int argc, char **argv)
+{
+    export_options o = {0};
+    sg_text_list words = {0};
+    bool done;
+    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &words, 0, &done);
+    if (status == SG_OK && !done)
+        status = run_export(name, &o);
+    free(words.items);
+    return status;
+}

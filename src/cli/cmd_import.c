@@ -1,0 +1,158 @@
+/* cmd_import.c: `sipgpu import`: a model that another program trained. */
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/apart.h"
+#include "cli/calibrate.h"
+#include "cli/cli.h"
+#include "cli/session.h"
+#include "detect/report.h"
+#include "export/export.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct {
+    sg_common_options common;
+    sg_session_options session; /* the corpus and the device */
+    char out[SG_TEXT_MAX];
+    int format, padding;
+    bool json, force;
+} import_options;
+
+#define AT(field) offsetof(import_options, field)
+
+static const sg_option table[] = {
+    {NULL, "format", SG_OPT_ENUM, AT(format), "keras", 0, 0, "keras", NULL, "what FILE is", 'f'},
+    {NULL, "out", SG_OPT_TEXT, AT(out), NULL, 0, 0, NULL, "MODEL", "the model file to write", 'o'},
+    {NULL, "corpus", SG_OPT_TEXT, AT(session.corpus), NULL, 0, 0, NULL, "CORPUS",
+     "what it was trained on: message types, classes, and the train split for the limits", 'c'},
+    {NULL, "padding", SG_OPT_ENUM, AT(padding), "auto", 0, 0, "auto|" SG_PADDING_CHOICES, NULL,
+     "where its training data had zeros; auto: mask with a Masking layer, else what the file says, else post",
+     0},
+    SG_SESSION_DEVICE_OPTIONS(import_options, session),
+    {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "print one JSON object", 0},
+    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_COMMON_OPTIONS(import_options),
+};
+
+static const char about[] =
+    "Makes a model file of a network that Keras trained: a .keras archive, a whole-model HDF5 file\n"
+    "(.h5), or weights (.weights.h5) with their layers in a .json beside them.  The network must be\n"
+    "the paper's: [Input], [Masking], LSTM once or twice, [Dropout], Dense with softmax.  Its inputs\n"
+    "are one-hot message types in the order of the corpus' alphabet, its outputs the corpus' classes\n"
+    "in theirs; thresholds are fitted to the train split.  A file that `sipgpu export` wrote says all\n"
+    "that itself and needs no corpus.";
+
+/* Below this P_D on its own training data a network was hardly trained on them. */
+#define PLAUSIBLE_P_D 0.5
+
+typedef struct {
+    const import_options *options;
+    const char *file;
+    sg_corpus corpus; /* if there is one */
+    sg_model model;
+    sg_keras_report report;
+    sg_calibration calibration;
+} import_state;
+
+static sg_status calibrate(import_state *s)
+{
+    const sg_session_options *o = &s->options->session;
+    sg_engine_options engine = {
+        .precision = (sg_precision)o->precision, .threads = (int)o->threads, .announce = true};
+    SG_TRY(sg_device_parse(o->device, &engine.device, &engine.device_index));
+    return sg_calibrate(&s->calibration, &s->model, &s->corpus, &engine, true);
+}
+
+static sg_status print_json(const import_state *s, const sg_evaluation *evaluation)
+{
+    const sg_spec *spec = &s->model.spec;
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "command", "import");
+    cJSON_AddStringToObject(object, "file", s->file);
+    cJSON_AddStringToObject(object, "model", s->options->out);
+    cJSON_AddStringToObject(object, "keras_version", s->report.keras_version);
+    cJSON_AddNumberToObject(object, "message_types", spec->message_types);
+    cJSON_AddNumberToObject(object, "max_length", spec->max_length);
+    cJSON_AddNumberToObject(object, "units", spec->units);
+    cJSON_AddNumberToObject(object, "layers", spec->layers);
+    cJSON_AddNumberToObject(object, "classes", spec->classes);
+    cJSON_AddNumberToObject(object, "dropout", spec->dropout);
+    cJSON_AddStringToObject(object, "padding", sg_padding_name(spec->padding));
+    cJSON_AddStringToObject(object, "left_out", s->report.left_out);
+    if (evaluation) {
+        cJSON_AddStringToObject(object, "device", s->calibration.device);
+        cJSON_AddItemToObject(object, "splits", sg_json_evaluation(evaluation, 7u));
+    }
+    return sg_json_print(object, stdout);
+}
+
+static sg_status print_report(const import_state *s)
+{
+    const sg_spec *spec = &s->model.spec;
+    const bool has_corpus = !s->report.described;
+    sg_evaluation evaluation[SG_SPLITS];
+    if (s->report.left_out[0])
+        sg_note("left out, for it acts in training only: %s", s->report.left_out);
+    if (has_corpus)
+        SG_TRY(sg_calibration_evaluate(&s->calibration, evaluation));
+    if (has_corpus && evaluation[SG_SPLIT_TRAIN].p_d.value < PLAUSIBLE_P_D)
+        sg_warn(
+            "it names few of the train dialogs: message types or classes may be in another order than those "
+            "of %s, or the padding not %s",
+            s->options->session.corpus, sg_padding_name(spec->padding));
+    if (s->options->json)
+        return print_json(s, has_corpus ? evaluation : NULL);
+    sg_note("%s: %d LSTM layer%s of %d units, %d message types, at most %d messages, %d classes, padding %s",
+            s->options->out, spec->layers, spec->layers == 1 ? "" : "s", spec->units, spec->message_types,
+            spec->max_length, spec->classes, sg_padding_name(spec->padding));
+    return has_corpus ? sg_report_evaluation(evaluation, 7u, SG_STYLE_TEXT, stdout) : SG_OK;
+}
+
+static sg_status import(void *context)
+{
+    import_state *s = context;
+    const import_options *o = s->options;
+    const char *corpus = o->session.corpus;
+    SG_TRY(sg_file_check_writable(o->out, o->force));
+    if (corpus[0])
+        SG_TRY(sg_corpus_read(&s->corpus, corpus));
+    SG_TRY(sg_import_keras(&s->model, s->file, corpus[0] ? &s->corpus : NULL, o->padding - 1, &s->report));
+    if (corpus[0])
+        SG_TRY(calibrate(s));
+    SG_TRY(sg_model_write(&s->model, NULL, o->out));
+    return print_report(s);
+}
+
+static sg_status import_and_free(void *context)
+{
+    import_state *s = context;
+    sg_status status = import(s);
+    sg_calibration_free(&s->calibration);
+    sg_model_free(&s->model);
+    sg_corpus_free(&s->corpus);
+    return status;
+}
+
+static sg_status run_import(const char *name, const import_options *o, const sg_text_list *files)
+{
+    import_state state = {.options = o};
+    char crashed[SG_TEXT_MAX + 64];
+    if (files->count != 1)
+        return sg_fail(SG_E_USAGE, "%s wants one FILE", name);
+    SG_TRY(sg_require_option(name, o->out, "--out MODEL"));
+    state.file = files->items[0];
+    snprintf(crashed, sizeof crashed, "%.1000s: damaged; the HDF5 library crashed on it", state.file);
+    return sg_run_apart(import_and_free, &state, crashed);
+}
+
+sg_status sg_run_import(const char *name, int argc, char **argv)
+{
+    import_options o = {0};
+    sg_text_list files = {0};
+    bool done;
+    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &files, 1, &done);
+    if (status == SG_OK && !done)
+        status = run_import(name, &o, &files);
+    free(files.items);
+    return status;
+}
