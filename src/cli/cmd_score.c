@@ -20,16 +20,16 @@ typedef struct {
     sg_common_options common;
     sg_session_options session;
     int rule, separator;
-    char columns[SG_TEXT_MAX];
+    char columns[SG_TEXT_MAX], simd[SG_TEXT_MAX];
     int64_t batch;
-    bool partial, names, json, strict, fail_on_abnormal;
+    bool partial, names, json, strict, recompute, fail_on_abnormal;
 } score_options;
 
 #define AT(field) offsetof(score_options, field)
 
 static const sg_option score_table[] = {
     {NULL, "model", SG_OPT_TEXT, AT(session.model), NULL, 0, 0, NULL, "MODEL",
-     "model file that `train` wrote", 'm'},
+     "model file that `train` wrote (.h5), or an exported .sipm", 'm'},
     {NULL, "partial", SG_OPT_FLAG, AT(partial), NULL, 0, 0, NULL, NULL,
      "the dialogs go on: verdicts by the limits for beginnings of their length", 0},
     {NULL, "rule", SG_OPT_ENUM, AT(rule), "both", 0, 0, SG_RULE_CHOICES, NULL,
@@ -47,6 +47,10 @@ static const sg_option score_table[] = {
      "one message a line without header: call_id, time, message, method, status, from, to, -", 0},
     {NULL, "batch", SG_OPT_INT, AT(batch), "1024", 1, 65536, NULL, "N", "most dialogs scored at once", 0},
     SG_SESSION_DEVICE_OPTIONS(score_options, session),
+    {NULL, "simd", SG_OPT_TEXT, AT(simd), "auto", 0, 0, NULL, "LEVEL",
+     ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...", 0},
+    {NULL, "recompute", SG_OPT_FLAG, AT(recompute), NULL, 0, 0, NULL, NULL,
+     ".sipm: run the network for known beginnings too, whose scores the file holds", 0},
     SG_COMMON_OPTIONS(score_options)};
 
 static const char about[] =
@@ -189,8 +193,12 @@ static sg_status read_all(score_state *s, const sg_text_list *files)
 static sg_status open_state(score_state *s)
 {
     const score_options *o = s->options;
-    const sg_scorer_options options = {
-        .path = o->session.model, .session = &o->session, .partial = o->partial, .batch = (int)o->batch};
+    const sg_scorer_options options = {.path = o->session.model,
+                                       .session = &o->session,
+                                       .simd = o->simd,
+                                       .recompute = o->recompute,
+                                       .partial = o->partial,
+                                       .batch = (int)o->batch};
     SG_TRY(sg_scorer_open(&s->scorer, &options));
     if (!sg_scorer_has_limits(s->scorer)) {
         if (o->fail_on_abnormal)

@@ -8,9 +8,11 @@
 
 typedef struct {
     const char *path;                  /* the model */
-    const sg_session_options *session; /* device, precision, threads */
-    bool partial;                      /* dialogs go on: verdicts by the limits for beginnings */
-    int batch;                         /* most dialogs at once */
+    const sg_session_options *session; /* device, precision, threads: of an .h5 model */
+    const char *simd;                  /* "auto", "avx2", ...: of a .sipm model */
+    bool recompute; /* .sipm: run the network for beginnings whose scores the file holds too */
+    bool partial;   /* dialogs go on: verdicts by the limits for beginnings */
+    int batch;      /* most dialogs at once */
 } sg_scorer_options;
 
 /* What a model says of a dialog.  Verdicts are 1, 0, or -1 where the model has no limits or centroids. */
@@ -19,7 +21,7 @@ typedef struct {
     float probability;  /* its value */
     double skewness, kurtosis;
     bool known, known_prefix; /* it is a train dialog; a train dialog begins with it */
-    int8_t abnormal[2];       /* by sg_rule */
+    int8_t abnormal[2];       /* by sg_rule; of dialogs that go on, only an unknown beginning can be */
     int8_t low_cluster;       /* nearer to the low K-means centroid; -1 also for a dialog that goes on */
 } sg_answer;
 
@@ -38,9 +40,10 @@ typedef struct {
                      sg_answer *answers);
 } sg_scorer_kind;
 
-extern const sg_scorer_kind sg_scorer_engine; /* scorer_engine.c */
+extern const sg_scorer_kind sg_scorer_engine;  /* scorer_engine.c: .h5 */
+extern const sg_scorer_kind sg_scorer_library; /* scorer_library.c: .sipm */
 
-/* Opens a model.  SG_E_CONFIG: `partial`, and
+/* Opens a model by what the file is.  SG_E_USAGE: an option for the other kind.  SG_E_CONFIG: `partial`, and
  * the model has no limits for beginnings. */
 sg_status sg_scorer_open(sg_scorer **scorer, const sg_scorer_options *options);
 void sg_scorer_close(sg_scorer *scorer); /* NULL is fine */

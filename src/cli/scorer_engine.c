@@ -90,7 +90,7 @@ static int class_dialog(const void *self, int32_t number, uint16_t *types)
 static bool has_limits(const void *self, bool partial)
 {
     const sg_model *m = &((const scorer *)self)->model;
-    return partial ? m->prefix_limit != NULL : m->has_thresholds;
+    return m->has_thresholds && (!partial || m->prefix_limit);
 }
 
 /* The limits for a dialog of `length` messages. */
@@ -98,7 +98,7 @@ static sg_threshold limits_of(const scorer *s, int length)
 {
     const sg_model *m = &s->model;
     sg_threshold t = {.skewness.lambda = m->lambda_skewness, .kurtosis.lambda = m->lambda_kurtosis};
-    if (s->partial) {
+    if (s->partial && length < m->spec.max_length) {
         t.skewness.lambda = m->prefix_limit[length - 1].skewness;
         t.kurtosis.lambda = m->prefix_limit[length - 1].kurtosis;
     }
@@ -110,8 +110,10 @@ static void judge(const scorer *s, int length, sg_answer *a)
     a->abnormal[SG_RULE_BOTH] = a->abnormal[SG_RULE_EITHER] = a->low_cluster = -1;
     if (has_limits(s, s->partial)) {
         const sg_threshold limits = limits_of(s, length);
+        const bool asked = !s->partial || !a->known_prefix;
         for (int rule = SG_RULE_BOTH; rule <= SG_RULE_EITHER; rule++)
-            a->abnormal[rule] = sg_threshold_is_abnormal(&limits, (sg_rule)rule, a->skewness, a->kurtosis);
+            a->abnormal[rule] =
+                asked && sg_threshold_is_abnormal(&limits, (sg_rule)rule, a->skewness, a->kurtosis);
     }
     if (s->model.has_kmeans && !s->partial)
         a->low_cluster = sg_kmeans_assign(&s->kmeans, a->skewness, a->kurtosis) == 0;

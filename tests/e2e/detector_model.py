@@ -87,15 +87,19 @@ class Model:
         m2, m3, m4 = ((d**k).mean(axis=1) for k in (2, 3, 4))
         return m3 / m2**1.5 / ((n - 2) / np.sqrt(n - 1)), m4 / m2**2 / ((n * n - 3 * n + 3) / (n - 1))
 
+    def _limits(self, lengths: list[int] | None) -> np.ndarray:
+        """Of whole dialogs; of those that go on if `lengths` is given, where one of L messages is whole."""
+        if lengths is None:
+            return np.array(self.limits)
+        return np.array([self.prefix_limits[n - 1] if n < self.length else self.limits for n in lengths])
+
     def below(self, skewness: np.ndarray, kurtosis: np.ndarray, lengths: list[int] | None = None) -> np.ndarray:
         """[count, 2]: which moments are below their limits; those for beginnings if `lengths` is given."""
-        limits = np.array(self.limits) if lengths is None else self.prefix_limits[np.array(lengths) - 1]
-        return np.stack([skewness, kurtosis], axis=1) < limits
+        return np.stack([skewness, kurtosis], axis=1) < self._limits(lengths)
 
     def margin(self, skewness: np.ndarray, kurtosis: np.ndarray, lengths: list[int] | None = None) -> np.ndarray:
         """[count]: how far from a limit the nearer moment is."""
-        limits = np.array(self.limits) if lengths is None else self.prefix_limits[np.array(lengths) - 1]
-        return np.abs(np.stack([skewness, kurtosis], axis=1) - limits).min(axis=1)
+        return np.abs(np.stack([skewness, kurtosis], axis=1) - self._limits(lengths)).min(axis=1)
 
     def low_cluster(self, skewness: np.ndarray, kurtosis: np.ndarray) -> np.ndarray:
         distance = np.hypot(skewness[:, None] - self.centroids[:, 0], kurtosis[:, None] - self.centroids[:, 1])
