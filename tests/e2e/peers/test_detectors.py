@@ -8,7 +8,9 @@ a backend (KERAS_BACKEND, jax if it is not set).
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -283,3 +285,28 @@ def test_fewer_bits_change_nothing_that_the_file_holds(case: Case, library: sipd
         assert np.abs(found["probability"] - case.probabilities.max(axis=1))[known].max() < 1e-5
         sure = known & (case.model.margin(*case.moments) > 5e-5)
         assert np.array_equal((found["abnormal"] == 1)[sure], case.below.all(axis=1)[sure])
+
+
+# ---- the comparison of speeds ----
+
+
+def test_comparison_of_speeds(sipgpu: Sipgpu, tmp_path: Path) -> None:
+    """scripts/bench_detectors.py at a small size: it measures everything, and its ratios are of what it measured."""
+    done = subprocess.run([sys.executable, str(ROOT / "scripts/bench_detectors.py"), "--sipgpu", str(sipgpu.program),
+                           "--units", "16", "--epochs", "1", "--rounds", "2", "--singles", "2", "--slice", "4",
+                           "--agreement", "30", "--out", str(tmp_path / "out")],
+                          capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "out/detectors.json").read_text(encoding="utf-8"))
+    assert done.stdout == (tmp_path / "out/detectors.md").read_text(encoding="utf-8")
+    assert [(m["workload"], m["batch"]) for m in result["speed"]] == [
+        ("unknown", 1), ("unknown", 64), ("corpus", 1), ("corpus", 64)]
+    for m in result["speed"]:
+        assert len(m["ms"]) == 2 and all(set(r) == {"fp32", "bf16", "int8", "onnxruntime", "keras"} for r in m["ms"])
+        assert all(t > 0 for r in m["ms"] for t in r.values())
+    first = result["figures"][0]
+    assert first["value"] == pytest.approx(np.median([r["onnxruntime"] / r["fp32"] for r in result["speed"][0]["ms"]]))
+    for f in result["figures"]:
+        assert f["reached"] == (f["value"] >= f["target"] if f["more_is_better"] else f["value"] < f["target"])
+        assert f"| {f['figure']} | {f['value']:.4g} {f['unit']} | " in done.stdout
+    assert result["provenance"]["commit"] and result["shape"]["classes"] == 1492
