@@ -298,7 +298,8 @@ def test_memory_does_not_grow_with_the_stream(sipgpu: Sipgpu, quick: Path) -> No
     def peak(lines: int) -> int:
         """Kilobytes, for that many random dialogs, nearly all of them different."""
         with subprocess.Popen(sipgpu.words("score", "--model", quick, "--quiet", "--threads", 1),
-                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=sipgpu.environment) as process:
+                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              env={**sipgpu.environment, "ASAN_OPTIONS": "quarantine_size_mb=1"}) as process:
             for _ in range(lines // 1000):
                 text = "".join(",".join(rng.choices(m.names, k=6)) + "\n" for _ in range(1000))
                 process.stdin.write(text.encode())
