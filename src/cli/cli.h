@@ -45,6 +45,7 @@ sg_status sg_run_corpus_split(const char *name, int argc, char **argv);
 sg_status sg_run_train(const char *name, int argc, char **argv);
 sg_status sg_run_eval(const char *name, int argc, char **argv);
 sg_status sg_run_detect(const char *name, int argc, char **argv);
+sg_status sg_run_score(const char *name, int argc, char **argv);
 sg_status sg_run_experiment(const char *name, int argc, char **argv);
 sg_status sg_run_watch(const char *name, int argc, char **argv);
 sg_status sg_run_export(const char *name, int argc, char **argv);

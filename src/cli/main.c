@@ -10,6 +10,7 @@ const sg_command sg_commands[] = {
     {"train", "train a model on a corpus", "", sg_run_train},
     {"eval", "P_D of a model on train, validation and test", "", sg_run_eval},
     {"detect", "flag abnormal dialogs of the test split (Table VI)", "", sg_run_detect},
+    {"score", "say what a model makes of dialogs, a line each", "[FILE...]", sg_run_score},
     {"watch", "follow SIP traffic and raise alerts", "[FILTER...]", sg_run_watch},
     {"experiment", "models x seeds, ending in Tables V and VI", "", sg_run_experiment},
     {"export", "a model in the format of other programs", "", sg_run_export},

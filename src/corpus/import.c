@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_ID_MAX = 4096 };
+enum { CALL_ID_MAX = 4096, COLUMNS_MAX = 256 };
 
 const char *sg_skip_reason_text(sg_skip_reason reason)
 {
@@ -104,9 +104,9 @@ static int split_list(char *text, char **items, int most)
 
 static sg_status layout_from_option(layout *l, const char *columns)
 {
-    char copy[SG_TEXT_MAX], *names[SG_TABLE_CELLS_MAX];
+    char copy[SG_TEXT_MAX], *names[COLUMNS_MAX];
     snprintf(copy, sizeof copy, "%s", columns);
-    int count = split_list(copy, names, SG_TABLE_CELLS_MAX);
+    int count = split_list(copy, names, COLUMNS_MAX);
     for (int i = 0; i < count; i++) {
         role r;
         int s;
@@ -175,6 +175,17 @@ sg_status sg_import_add(sg_import *import, const char *call_id, int64_t time, co
     return SG_OK;
 }
 
+/* The type of a cell; with any_names also a name that is neither a method nor a status code. */
+static bool read_type(const sg_import *import, const char *cell, char type[33])
+{
+    if (sg_parse_message(cell, type))
+        return true;
+    if (!import->options.any_names || strlen(cell) > 32)
+        return false;
+    strcpy(type, cell);
+    return true;
+}
+
 static sg_status read_record(sg_import *import, const layout *l, const sg_table_reader *reader,
                              const char *name)
 {
@@ -195,7 +206,7 @@ static sg_status read_record(sg_import *import, const layout *l, const sg_table_
         skip(import, reader, name, SG_SKIP_TIME);
         return SG_OK;
     }
-    if (!message || !sg_parse_message(message, type)) {
+    if (!message || !read_type(import, message, type)) {
         skip(import, reader, name, SG_SKIP_MESSAGE);
         return SG_OK;
     }
@@ -225,26 +236,42 @@ static sg_status find_layout(const sg_import *import, layout *l, const sg_table_
     return SG_OK;
 }
 
+bool sg_import_is_header(char *const *cells, int count)
+{
+    layout l;
+    return read_layout(&l, cells, count) == NULL;
+}
+
+sg_status sg_import_read_from(sg_import *import, sg_table_reader *reader, const char *name)
+{
+    layout l = {.most = -1};
+    bool is_header = false, more = true;
+    sg_status status = find_layout(import, &l, reader, name, &is_header);
+    while (status == SG_OK && more) {
+        if (!is_header)
+            status = read_record(import, &l, reader, name);
+        is_header = false;
+        if (status == SG_OK)
+            status = sg_table_next(reader, &more);
+    }
+    import->report.files++;
+    return status == SG_E_IO || status == SG_E_MEMORY ? sg_fail_prefix(status, "%s", name) : status;
+}
+
 sg_status sg_import_read(sg_import *import, FILE *in, const char *name)
 {
     sg_table_reader reader;
-    layout l = {.most = -1};
-    bool more, known = false;
+    bool more;
     sg_table_open(&reader, in, import->options.separator);
     sg_status status = sg_table_next(&reader, &more);
-    while (status == SG_OK && more) {
-        bool is_header = false;
-        if (!known)
-            SG_TRY_GOTO(status, done, find_layout(import, &l, &reader, name, &is_header));
-        known = true;
-        if (!is_header)
-            SG_TRY_GOTO(status, done, read_record(import, &l, &reader, name));
-        SG_TRY_GOTO(status, done, sg_table_next(&reader, &more));
-    }
-    import->report.files++;
-done:
+    if (status != SG_OK)
+        status = sg_fail_prefix(status, "%s", name);
+    else if (more)
+        status = sg_import_read_from(import, &reader, name);
+    else
+        import->report.files++;
     sg_table_close(&reader);
-    return status == SG_E_IO || status == SG_E_MEMORY ? sg_fail_prefix(status, "%s", name) : status;
+    return status;
 }
 
 /* ---- opening and closing ---- */

@@ -15,6 +15,7 @@
 #define SG_CORPUS_IMPORT_H
 
 #include "corpus/corpus.h"
+#include "corpus/table_reader.h"
 #include <stdio.h>
 
 typedef struct {
@@ -26,7 +27,7 @@ typedef struct {
     int64_t min_length;   /* shorter dialogs are left out */
     bool drop_long;       /* leave out dialogs beyond max_length; else cut them */
     bool file_order;      /* keep the order of the files instead of that of time */
-    bool any_names;       /* names of types, and of `alphabet`, are taken as they are: 200-INVITE */
+    bool any_names;       /* types and `alphabet` may be names of other forms as well: 200-INVITE */
 } sg_import_options;
 
 typedef enum {
@@ -60,6 +61,12 @@ void sg_import_close(sg_import *import); /* NULL is fine */
 
 /* Reads one table; `name` stands in messages.  SG_E_FORMAT "name:line: ..." if its columns are unknown. */
 sg_status sg_import_read(sg_import *import, FILE *in, const char *name);
+
+/* The same for a table whose first record has been read: the reader stands at it. */
+sg_status sg_import_read_from(sg_import *import, sg_table_reader *reader, const char *name);
+
+/* Whether a record names the columns that are needed. */
+bool sg_import_is_header(char *const *cells, int count);
 
 /* Adds one message that comes from elsewhere: the dialog's name, nanoseconds since 1970, the name of its type
  * and who it is from (NULL: not known). */

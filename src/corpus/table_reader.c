@@ -20,7 +20,9 @@ void sg_table_close(sg_table_reader *reader)
 {
     free(reader->text);
     free(reader->next);
+    free(reader->cell);
     reader->text = reader->next = NULL;
+    reader->cell = NULL;
 }
 
 static char find_separator(const char *text)
@@ -81,7 +83,7 @@ static char *trim(char *cell)
     return cell;
 }
 
-static void split_cells(sg_table_reader *reader)
+static sg_status split_cells(sg_table_reader *reader)
 {
     char *p = reader->text;
     while (p) {
@@ -92,23 +94,38 @@ static void split_cells(sg_table_reader *reader)
             *p++ = '\0';
         if (quoted)
             unquote(cell, close);
-        if (reader->cells < SG_TABLE_CELLS_MAX)
-            reader->cell[reader->cells++] = trim(cell);
+        SG_TRY(sg_grow(&reader->cell, &reader->cell_size, reader->cells + 1, "cells of a line"));
+        reader->cell[reader->cells++] = trim(cell);
     }
+    return SG_OK;
 }
 
-/* Reads one line without its end into *text; *length < 0 at the end of the file. */
+/* Reads one line without its end into *text; *length < 0 at the end of the file.  Of a line that is longer
+ * than a record may be, just enough is kept to see that. */
 static sg_status read_line(sg_table_reader *reader, char **text, size_t *size, ssize_t *length)
 {
+    size_t n = 0;
+    int c;
     errno = 0;
-    *length = getline(text, size, reader->in);
-    if (*length < 0)
-        return ferror(reader->in) || errno == ENOMEM ? sg_fail(SG_E_IO, "line %lld: cannot be read: %s",
-                                                               (long long)reader->lines + 1, strerror(errno))
-                                                     : SG_OK;
+    while ((c = getc_unlocked(reader->in)) != EOF && c != '\n') {
+        if (n > RECORD_BYTES_MAX)
+            continue;
+        if (n + 2 > *size)
+            SG_TRY(sg_grow(text, size, n + 2, "a line"));
+        (*text)[n++] = (char)c;
+    }
+    *length = -1;
+    if (ferror(reader->in))
+        return sg_fail(SG_E_IO, "line %lld: cannot be read: %s", (long long)reader->lines + 1,
+                       strerror(errno));
+    if (c == EOF && n == 0)
+        return SG_OK;
+    SG_TRY(sg_grow(text, size, n + 1, "a line"));
     reader->lines++;
-    while (*length > 0 && ((*text)[*length - 1] == '\n' || (*text)[*length - 1] == '\r'))
-        (*text)[--*length] = '\0';
+    while (n > 0 && (*text)[n - 1] == '\r')
+        n--;
+    (*text)[n] = '\0';
+    *length = (ssize_t)n;
     return SG_OK;
 }
 
@@ -158,7 +175,5 @@ sg_status sg_table_next(sg_table_reader *reader, bool *more)
         SG_TRY(read_continuation(reader, &length));
     if (!reader->fault && length > RECORD_BYTES_MAX)
         reader->fault = "longer than 1 MiB";
-    if (!reader->fault)
-        split_cells(reader);
-    return SG_OK;
+    return reader->fault ? SG_OK : split_cells(reader);
 }

@@ -13,18 +13,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { SG_TABLE_CELLS_MAX = 256 };
-
 typedef struct {
     FILE *in;
-    char separator;                 /* 0 until the first record shows it */
-    int64_t line;                   /* of the record's first line, from 1 */
-    int cells;                      /* of the record; those beyond SG_TABLE_CELLS_MAX are not kept */
-    char *cell[SG_TABLE_CELLS_MAX]; /* trimmed of blanks, valid until the next record */
-    const char *fault;              /* why the record cannot be read, or NULL */
-    char excerpt[80];               /* the beginning of the record, for messages */
-    char *text, *next;              /* getline's buffers: the record, and lines that continue it */
-    size_t text_size, next_size;
+    char separator;    /* 0 until the first record shows it */
+    int64_t line;      /* of the record's first line, from 1 */
+    int cells;         /* of the record */
+    char **cell;       /* trimmed of blanks, valid until the next record */
+    const char *fault; /* why the record cannot be read, or NULL */
+    char excerpt[80];  /* the beginning of the record, for messages */
+    char *text, *next; /* the record, and lines that continue it: 1 MiB each at the most */
+    size_t text_size, next_size, cell_size;
     int64_t lines; /* read so far */
 } sg_table_reader;
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import Sipgpu, settings
 
-COMMANDS = ["train", "eval", "detect", "experiment", "corpus synth", "corpus import", "corpus info", "corpus split",
-            "gradients", "bench train", "bench infer", "devices", "version"]
+COMMANDS = ["train", "eval", "detect", "score", "experiment", "corpus synth", "corpus import", "corpus info",
+            "corpus split", "gradients", "bench train", "bench infer", "devices", "version"]
 
 
 # ---- help ----
@@ -43,10 +43,11 @@ def test_help_of_a_family(sipgpu: Sipgpu) -> None:
 def test_the_same_options_mean_the_same_everywhere(sipgpu: Sipgpu) -> None:
     help_of = {command: sipgpu.ok(*command.split(), "--help").out for command in COMMANDS}
     for option, commands in {
-        "--threads N": ["train", "eval", "detect", "experiment", "gradients", "bench train", "bench infer"],
-        "--device DEVICE": ["train", "eval", "detect", "experiment", "gradients", "bench train", "bench infer"],
-        "--json": ["train", "eval", "detect", "experiment", "corpus info", "bench train", "bench infer", "devices",
-                   "version"],
+        "--threads N": ["train", "eval", "detect", "score", "experiment", "gradients", "bench train", "bench infer"],
+        "--device DEVICE": ["train", "eval", "detect", "score", "experiment", "gradients", "bench train",
+                            "bench infer"],
+        "--json": ["train", "eval", "detect", "score", "experiment", "corpus info", "bench train", "bench infer",
+                   "devices", "version"],
         "--out ": ["train", "detect", "experiment", "gradients", "corpus synth", "corpus import", "corpus split"],
         "--seed ": ["train", "detect", "experiment", "corpus synth", "corpus import", "corpus split", "bench train"],
         "--force": ["train", "eval", "detect", "experiment", "gradients", "corpus synth", "corpus import",

@@ -120,6 +120,25 @@ static void reads_it_in_other_forms(void **state)
     }
 }
 
+/* However many columns there are, and names of other rules where they are allowed. */
+static void reads_wide_tables(void **state)
+{
+    (void)state;
+    sg_corpus c;
+    char text[4096];
+    char separators[1001] = "";
+    memset(separators, ',', sizeof separators - 1);
+    snprintf(text, sizeof text, "call_id,time%s,message\na,1%s,INVITE\na,2%s,200-INVITE\n", separators,
+             separators, separators);
+    assert_ok(import_texts(&c, DEFAULTS, TEXTS(text)));
+    assert_dialog(&c, 0, "INVITE");
+    assert_int_equal(report.skipped[SG_SKIP_MESSAGE], 1);
+    sg_corpus_free(&c);
+    assert_ok(import_texts(&c, (sg_import_options){.any_names = true}, TEXTS(text)));
+    assert_dialog(&c, 0, "INVITE 200-INVITE");
+    sg_corpus_free(&c);
+}
+
 static void reads_tables_without_header(void **state)
 {
     (void)state;
@@ -397,6 +416,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_simple_table),
         cmocka_unit_test(reads_it_in_other_forms),
+        cmocka_unit_test(reads_wide_tables),
         cmocka_unit_test(reads_tables_without_header),
         cmocka_unit_test(counts_what_it_skips),
         cmocka_unit_test(zero_bytes_and_giant_lines_are_skipped),

@@ -1,0 +1,260 @@
+/* cmd_score.c: `sipgpu score`: dialogs in, what a model says of each out, one line each, in order. */
+#include "base/files.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/answers.h"
+#include "cli/cli.h"
+#include "cli/dialog_source.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    /* What has been scored is kept for the next dialog like it, up to so much; then it is forgotten. */
+    KEPT_SEQUENCES = 1 << 16,
+    KEPT_TOKENS = 1 << 23
+};
+
+typedef struct {
+    sg_common_options common;
+    sg_session_options session;
+    int rule, separator;
+    char columns[SG_TEXT_MAX], simd[SG_TEXT_MAX];
+    int64_t batch;
+    bool partial, names, json, strict, recompute, fail_on_abnormal;
+} score_options;
+
+#define AT(field) offsetof(score_options, field)
+
+static const sg_option score_table[] = {
+    {NULL, "model", SG_OPT_TEXT, AT(session.model), NULL, 0, 0, NULL, "MODEL",
+     "model file that `train` wrote (.h5), or an exported .sipm", 'm'},
+    {NULL, "partial", SG_OPT_FLAG, AT(partial), NULL, 0, 0, NULL, NULL,
+     "the dialogs go on: verdicts by the limits for beginnings of their length", 0},
+    {NULL, "rule", SG_OPT_ENUM, AT(rule), "both", 0, 0, SG_RULE_CHOICES, NULL,
+     "moments that must be below their limit for an abnormal dialog", 0},
+    {NULL, "names", SG_OPT_FLAG, AT(names), NULL, 0, 0, NULL, NULL, "also the messages of the class' dialog",
+     0},
+    {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "one JSON object a line instead of CSV", 0},
+    {NULL, "strict", SG_OPT_FLAG, AT(strict), NULL, 0, 0, NULL, NULL,
+     "end at the first dialog that cannot be scored", 0},
+    {NULL, "fail_on_abnormal", SG_OPT_FLAG, AT(fail_on_abnormal), NULL, 0, 0, NULL, NULL,
+     "exit with 1 if a dialog is abnormal", 0},
+    {NULL, "separator", SG_OPT_ENUM, AT(separator), "auto", 0, 0, "auto|tab|comma|semicolon", NULL,
+     "what stands between cells", 0},
+    {NULL, "columns", SG_OPT_TEXT, AT(columns), "", 0, 0, NULL, "A,B,...",
+     "one message a line without header: call_id, time, message, method, status, from, to, -", 0},
+    {NULL, "batch", SG_OPT_INT, AT(batch), "1024", 1, 65536, NULL, "N", "most dialogs scored at once", 0},
+    SG_SESSION_DEVICE_OPTIONS(score_options, session),
+    {NULL, "simd", SG_OPT_TEXT, AT(simd), "auto", 0, 0, NULL, "LEVEL",
+     ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...", 0},
+    {NULL, "recompute", SG_OPT_FLAG, AT(recompute), NULL, 0, 0, NULL, NULL,
+     ".sipm: run the network for known beginnings too, whose scores the file holds", 0},
+    SG_COMMON_OPTIONS(score_options)};
+
+static const char about[] =
+    "Says what a model makes of dialogs: a line each, in order, CSV with a header or (--json) an object a\n"
+    "line.  FILE (standard input if none, or -) holds one dialog a line, its message names in cells\n"
+    "(INVITE,100,180,200,ACK); or one message a line, as `corpus import` takes them; or is a corpus.\n"
+    "Lines are answered as they come.  A dialog that cannot be scored has the reason in the column note.\n"
+    "Columns: file, id (line, number in the corpus, or Call-ID), length, class, probability, skewness,\n"
+    "kurtosis, known (a train dialog is exactly this), known_prefix (one begins like this), abnormal,\n"
+    "low_cluster (K-means), note.";
+
+typedef struct {
+    const score_options *options;
+    sg_scorer *scorer;
+    sg_kept_answers kept;
+    sg_answer_writer writer;
+    sg_dialog_answer *batch; /* [options->batch] */
+    int count;               /* of the batch */
+    uint16_t *types;         /* [L] of the dialog at hand */
+    int64_t dialogs, not_scored, abnormal;
+    double last_progress;
+    bool show_progress;
+} score_state;
+
+/* ---- a batch ---- */
+
+static void show_progress(score_state *s)
+{
+    double now = sg_seconds();
+    if (!s->show_progress || now - s->last_progress < 0.25)
+        return;
+    s->last_progress = now;
+    sg_progress(false, "%" PRId64 " dialogs, %" PRId64 " abnormal", s->dialogs, s->abnormal);
+}
+
+/* Scores and writes what is waiting. */
+static sg_status flush(score_state *s)
+{
+    sg_status status = sg_kept_answers_fill(&s->kept, s->scorer);
+    for (int i = 0; i < s->count; i++) {
+        sg_dialog_answer *d = &s->batch[i];
+        const sg_answer *answer = d->number >= 0 ? &s->kept.answers[d->number] : NULL;
+        if (status == SG_OK) {
+            s->dialogs++;
+            s->not_scored += !answer;
+            s->abnormal += answer && answer->abnormal[s->options->rule] == 1;
+            status = sg_answer_write(&s->writer, d, answer);
+        }
+        free(d->id);
+        d->id = NULL;
+    }
+    if (s->count && status == SG_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = sg_fail(SG_E_IO, "cannot write the results to standard output");
+    s->count = 0;
+    show_progress(s);
+    return status;
+}
+
+/* A dialog that cannot be scored: its note, which may hold text from outside, says why. */
+static sg_status refuse(score_state *s, sg_dialog_answer *d)
+{
+    d->number = -1;
+    for (char *c = d->note; *c; c++)
+        *c = *c < ' ' || *c > '~' ? '?' : *c;
+    if (!s->options->strict)
+        return SG_OK;
+    const sg_dialog_answer refused = *d;
+    s->count--;
+    sg_status status = flush(s); /* those before it are answered */
+    if (status == SG_OK)
+        status = sg_fail(SG_E_FORMAT, "%s, dialog %s: %s (--strict)", refused.file, refused.id, refused.note);
+    free(refused.id);
+    return status;
+}
+
+/* The messages of a dialog as types, and their number among the kept answers. */
+static sg_status read_types(score_state *s, sg_dialog_answer *d, const sg_source_dialog *dialog)
+{
+    const int longest = sg_scorer_max_length(s->scorer);
+    if (dialog->fault)
+        snprintf(d->note, sizeof d->note, "cannot be read: %s", dialog->fault);
+    else if (dialog->length == 0)
+        snprintf(d->note, sizeof d->note, "no messages");
+    for (int t = 0; t < dialog->length && !d->note[0]; t++) {
+        const uint16_t type = sg_scorer_type(s->scorer, dialog->name[t]);
+        if (type == 0)
+            snprintf(d->note, sizeof d->note, "unknown message '%.40s', number %d", dialog->name[t], t + 1);
+        else if (t < longest)
+            s->types[t] = type;
+    }
+    if (dialog->length > longest && !d->note[0])
+        snprintf(d->note, sizeof d->note, "longer than the model's %d messages", longest);
+    return d->note[0] ? refuse(s, d) : sg_kept_answers_find(&s->kept, s->types, dialog->length, &d->number);
+}
+
+static sg_status take_dialog(void *context, const sg_source_dialog *dialog)
+{
+    score_state *s = context;
+    sg_dialog_answer *d = &s->batch[s->count];
+    if (s->count == 0 &&
+        (s->kept.set.count > KEPT_SEQUENCES || sg_kept_answers_tokens(&s->kept) > KEPT_TOKENS))
+        SG_TRY(sg_kept_answers_clear(&s->kept));
+    *d = (sg_dialog_answer){.file = dialog->file, .id = strdup(dialog->id), .length = dialog->length};
+    if (!d->id)
+        return sg_fail(SG_E_MEMORY, "a dialog's id: out of memory");
+    s->count++;
+    SG_TRY(read_types(s, d, dialog));
+    return s->count == s->options->batch ? flush(s) : SG_OK;
+}
+
+static sg_status take_pause(void *context)
+{
+    return flush(context);
+}
+
+/* ---- the command ---- */
+
+static sg_dialog_source_options source_options(const score_options *o)
+{
+    static const char separators[] = {'\0', '\t', ',', ';'};
+    return (sg_dialog_source_options){separators[o->separator], o->columns[0] ? o->columns : NULL};
+}
+
+static sg_status read_all(score_state *s, const sg_text_list *files)
+{
+    const sg_dialog_source_options source = source_options(s->options);
+    const sg_dialog_sink sink = {take_dialog, take_pause, s};
+    sg_status status = SG_OK;
+    sg_answer_write_header(&s->writer);
+    for (size_t i = 0; i < files->count && status == SG_OK; i++)
+        status = sg_dialogs_read(files->items[i], &source, &sink);
+    if (files->count == 0)
+        status = sg_dialogs_read("-", &source, &sink);
+    if (status == SG_OK)
+        return flush(s);
+    (void)flush(s); /* what was read before the failure is answered all the same */
+    return status;
+}
+
+static sg_status open_state(score_state *s)
+{
+    const score_options *o = s->options;
+    const sg_scorer_options options = {.path = o->session.model,
+                                       .session = &o->session,
+                                       .simd = o->simd,
+                                       .recompute = o->recompute,
+                                       .partial = o->partial,
+                                       .batch = (int)o->batch};
+    SG_TRY(sg_scorer_open(&s->scorer, &options));
+    if (!sg_scorer_has_limits(s->scorer)) {
+        if (o->fail_on_abnormal)
+            return sg_fail(SG_E_CONFIG, "%s has no limits for abnormal dialogs (--fail-on-abnormal)",
+                           o->session.model);
+        sg_warn("%s has no limits for abnormal dialogs: the column abnormal is empty", o->session.model);
+    }
+    SG_TRY(sg_kept_answers_open(&s->kept, sg_scorer_max_length(s->scorer), (int)o->batch));
+    SG_TRY(sg_alloc(&s->batch, o->batch, "dialogs"));
+    SG_TRY(sg_alloc(&s->types, sg_scorer_max_length(s->scorer), "a dialog"));
+    s->show_progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+    return sg_answer_writer_open(&s->writer, s->scorer, (sg_rule)o->rule, o->names, o->json);
+}
+
+static sg_status score(score_state *s, const char *name, const sg_text_list *files)
+{
+    const sg_dialog_source_options source = source_options(s->options);
+    SG_TRY(sg_require_option(name, s->options->session.model, "--model FILE"));
+    SG_TRY(sg_dialog_source_check(&source));
+    for (size_t i = 0; i < files->count; i++) /* before the work begins */
+        if (strcmp(files->items[i], "-") != 0)
+            SG_TRY(sg_file_check_readable(files->items[i]));
+    SG_TRY(open_state(s));
+    SG_TRY(read_all(s, files));
+    sg_progress_end();
+    sg_note("%" PRId64 " dialogs, %" PRId64 " abnormal, %" PRId64 " not scored", s->dialogs, s->abnormal,
+            s->not_scored);
+    if (s->options->fail_on_abnormal && s->abnormal)
+        return sg_fail(SG_E_CONFIG, "%" PRId64 " of %" PRId64 " dialogs are abnormal (--fail-on-abnormal)",
+                       s->abnormal, s->dialogs);
+    return SG_OK;
+}
+
+static void close_state(score_state *s)
+{
+    for (int i = 0; i < s->count; i++)
+        free(s->batch[i].id);
+    free(s->batch);
+    free(s->types);
+    sg_answer_writer_close(&s->writer);
+    sg_kept_answers_close(&s->kept);
+    sg_scorer_close(s->scorer);
+}
+
+sg_status sg_run_score(const char *name, int argc, char **argv)
+{
+    score_options options = {0};
+    sg_text_list files = {0};
+    bool done;
+    sg_status status =
+        sg_command_parse(name, score_table, about, &options, argc, argv, &files, SG_TEXT_LIST_MAX, &done);
+    if (status == SG_OK && !done) {
+        score_state state = {.options = &options};
+        status = score(&state, name, &files);
+        close_state(&state);
+    }
+    free(files.items);
+    return status;
+}
