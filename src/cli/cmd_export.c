@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "detect/report_json.h"
 #include "export/export.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -123,6 +124,17 @@ static sg_status print_json(const export_options *o, const sg_model *model, form
     return sg_json_print(object, stdout);
 }
 
+static void report_accuracy(const sg_export_accuracy *a)
+{
+    printf("against the engine, over %lld beginnings of train dialogs: probability off by at most %.3g, "
+           "classes equal %.4f%%, ",
+           (long long)a->beginnings, a->probability_max, 100 * a->class_agreement);
+    if (isnan(a->agreement))
+        printf("no limits to compare verdicts by\n");
+    else
+        printf("verdicts equal %.4f%%\n", 100 * a->agreement);
+}
+
 static sg_status report(const export_options *o, const sg_model *model, format which,
                         const sg_export_accuracy *accuracy)
 {
@@ -136,10 +148,7 @@ static sg_status report(const export_options *o, const sg_model *model, format w
             model->spec.message_types, model->spec.max_length, model->spec.classes,
             sg_padding_name(model->spec.padding));
     if (which == FORMAT_SIPM)
-        printf("against the engine, over %lld beginnings of train dialogs: probability off by at most %.3g, "
-               "verdicts equal %.4f%%, classes equal %.4f%%\n",
-               (long long)accuracy->beginnings, accuracy->probability_max, 100 * accuracy->agreement,
-               100 * accuracy->class_agreement);
+        report_accuracy(accuracy);
     return SG_OK;
 }
 

@@ -56,31 +56,50 @@ static void compare(const sipdetect_model *model, const uint16_t *length, const 
     a->class_agreement = (double)equal_class / outputs->count;
 }
 
-static sg_status failed(void)
+enum { SLICE = 256 }; /* beginnings that a thread takes at once */
+
+/* Scores all beginnings, each thread with a worker of its own.  Errors are per thread: the first is kept in
+ * `error`. */
+static sg_status score(const sipdetect_model *model, const uint16_t *sequence, const uint16_t *length,
+                       int count, sipdetect_verdict *verdict)
 {
-    return sg_fail(SG_E_INTERNAL, "the exported model cannot be run: %s", sipdetect_error());
+    const sipdetect_worker_options options = {.recompute = 1};
+    const size_t steps = (size_t)sipdetect_max_length(model);
+    char error[256] = "";
+#pragma omp parallel
+    {
+        sipdetect_worker *worker;
+        sipdetect_status status = sipdetect_worker_open(&worker, model, &options);
+#pragma omp for schedule(dynamic)
+        for (int first = 0; first < count; first += SLICE) {
+            const int n = count - first < SLICE ? count - first : SLICE;
+            if (status == SIPDETECT_OK)
+                status = sipdetect_score(worker, sequence + (size_t)first * steps, length + first, n, steps,
+                                         verdict + first);
+        }
+        if (status != SIPDETECT_OK) {
+#pragma omp critical
+            snprintf(error, sizeof error, "%s", sipdetect_error());
+        }
+        sipdetect_worker_close(worker);
+    }
+    return error[0] ? sg_fail(SG_E_INTERNAL, "the exported model cannot be run: %s", error) : SG_OK;
 }
 
 static sg_status run(const sipdetect_model *model, const sg_prefixes *prefixes, const sg_outputs *outputs,
                      sg_export_accuracy *accuracy)
 {
-    const sipdetect_worker_options options = {.recompute = 1};
     const int steps = sipdetect_max_length(model), count = outputs->count;
     uint16_t *sequence = NULL, *length = NULL;
     sipdetect_verdict *verdict = NULL;
-    sipdetect_worker *worker = NULL;
     sg_status status;
     SG_TRY_GOTO(status, done, sg_alloc(&sequence, (int64_t)count * steps, "beginnings"));
     SG_TRY_GOTO(status, done, sg_alloc(&length, count, "beginnings"));
     SG_TRY_GOTO(status, done, sg_alloc(&verdict, count, "verdicts"));
     sg_prefixes_list(prefixes, steps, sequence, length);
-    if (sipdetect_worker_open(&worker, model, &options) != SIPDETECT_OK ||
-        sipdetect_score(worker, sequence, length, count, (size_t)steps, verdict) != SIPDETECT_OK)
-        status = failed();
-    else
-        compare(model, length, verdict, outputs, accuracy);
+    SG_TRY_GOTO(status, done, score(model, sequence, length, count, verdict));
+    compare(model, length, verdict, outputs, accuracy);
 done:
-    sipdetect_worker_close(worker);
     free(sequence);
     free(length);
     free(verdict);
@@ -92,7 +111,7 @@ static sg_status measure(const char *path, const sg_prefixes *prefixes, const sg
 {
     sipdetect_model *model;
     if (sipdetect_open(&model, path, NULL) != SIPDETECT_OK)
-        return failed();
+        return sg_fail(SG_E_INTERNAL, "the exported model cannot be opened: %s", sipdetect_error());
     sg_status status = run(model, prefixes, outputs, accuracy);
     sipdetect_close(model);
     return status;
