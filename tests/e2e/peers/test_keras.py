@@ -112,21 +112,21 @@ def train_in_keras(network: Any, corpus: Path, epochs: int) -> float:
     return float(network.evaluate(x, labels, verbose=0)[1])
 
 
-@pytest.mark.parametrize("container", [0, 1, 2])
-def test_a_model_trained_in_keras(sipgpu: Sipgpu, corpus: Path, tokens: np.ndarray, tmp_path: Path,
-                                  container: int) -> None:
+def test_a_model_trained_in_keras(sipgpu: Sipgpu, corpus: Path, tokens: np.ndarray, tmp_path: Path) -> None:
     """Sequential with everything the paper's models have; sipgpu's P_D is Keras' own."""
     keras.utils.set_random_seed(1)
     network = keras.Sequential([layers.Input((L, M)), layers.Masking(0.0), layers.LSTM(24, return_sequences=True),
                                 layers.LSTM(24), layers.Dropout(0.1), layers.Dense(150, activation="softmax")])
     p_d = train_in_keras(network, corpus, 6)
-    path, out = save_all(network, tmp_path)[container], tmp_path / "m.h5"
-    report = sipgpu.ok("import", path, "--corpus", corpus, "--out", out, "--precision", "fp32", "--json").json
-    assert report["padding"] == "mask" and report["layers"] == 2 and report["dropout"] == 0.1
-    assert p_d > 0.4 and report["splits"]["train"]["p_d"]["value"] == pytest.approx(p_d, abs=1e-6)
-    judge = Network.read(out)
-    assert abs(judge(tokens[:300]) - predict(network, judge.one_hot(tokens[:300]))).max() < 1e-5
-    assert sipgpu.ok("detect", "--model", out, "--corpus", corpus, "--json").json["detection"]
+    assert p_d > 0.4
+    for number, path in enumerate(save_all(network, tmp_path)):
+        out = tmp_path / f"{number}.h5"
+        report = sipgpu.ok("import", path, "--corpus", corpus, "--out", out, "--precision", "fp32", "--json").json
+        assert report["padding"] == "mask" and report["layers"] == 2 and report["dropout"] == 0.1
+        assert report["splits"]["train"]["p_d"]["value"] == pytest.approx(p_d, abs=1e-6)
+        judge = Network.read(out)
+        assert abs(judge(tokens[:300]) - predict(network, judge.one_hot(tokens[:300]))).max() < 1e-5
+        assert sipgpu.ok("detect", "--model", out, "--corpus", corpus, "--json").json["detection"]
 
 
 def test_a_functional_model(sipgpu: Sipgpu, corpus: Path, tokens: np.ndarray, tmp_path: Path) -> None:
