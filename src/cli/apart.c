@@ -66,8 +66,9 @@ sg_status sg_run_apart(sg_apart_work work, void *context, const char *crashed)
     close(ends[0]);
     while (waitpid(pid, &outcome, 0) < 0 && errno == EINTR)
         ;
-    if (WIFSIGNALED(outcome))
-        return sg_fail(SG_E_FORMAT, "%s", crashed);
     const sg_status status = (sg_status)WEXITSTATUS(outcome);
+    /* A failure without words is no failure of ours: a sanitizer ended it. */
+    if (!WIFEXITED(outcome) || (status != SG_OK && !text[0]))
+        return sg_fail(SG_E_FORMAT, "%s", crashed);
     return status == SG_OK ? SG_OK : sg_fail(status, "%s", text);
 }

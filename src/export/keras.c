@@ -99,6 +99,23 @@ static sg_status write_tensor(sg_h5 *file, const sg_model *model, int tensor, co
                        sg_params_at(&model->params, tensor));
 }
 
+/* Keras writes one for every object, and versions before 3.6 want them. */
+static sg_status make_empty_groups(sg_h5 *file, const sg_spec *spec)
+{
+    SG_TRY(sg_h5_make_group(file, "/vars"));
+    for (int l = 0; l < spec->layers; l++)
+        SG_TRY(sg_h5_make_group(file, l ? "/layers/lstm_1/vars" : "/layers/lstm/vars"));
+    if (spec->padding == SG_PADDING_MASK) {
+        SG_TRY(sg_h5_make_group(file, "/layers/masking"));
+        SG_TRY(sg_h5_make_group(file, "/layers/masking/vars"));
+    }
+    if (spec->dropout > 0) {
+        SG_TRY(sg_h5_make_group(file, "/layers/dropout"));
+        SG_TRY(sg_h5_make_group(file, "/layers/dropout/vars"));
+    }
+    return SG_OK;
+}
+
 static sg_status write_weights(sg_h5 *file, const sg_model *model)
 {
     static const char *const cells[SG_LAYERS_MAX] = {"lstm/cell", "lstm_1/cell"};
@@ -109,7 +126,8 @@ static sg_status write_weights(sg_h5 *file, const sg_model *model)
         SG_TRY(write_tensor(file, model, layout->bias[l], cells[l], 2));
     }
     SG_TRY(write_tensor(file, model, layout->dense_kernel, "dense", 0));
-    return write_tensor(file, model, layout->dense_bias, "dense", 1);
+    SG_TRY(write_tensor(file, model, layout->dense_bias, "dense", 1));
+    return make_empty_groups(file, &model->spec);
 }
 
 static sg_status make_weights(sg_h5 *file, const sg_model *model, const char *path)
