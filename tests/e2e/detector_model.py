@@ -16,7 +16,7 @@ import numpy as np
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    return (1 + np.tanh(x / 2)) / 2
+    return 0.5 * (1 + np.tanh(0.5 * x))
 
 
 class Model:
@@ -50,12 +50,12 @@ class Model:
             row[:len(dialog)] = dialog
         return tokens
 
-    def _layer(self, weights: dict[str, np.ndarray], index: int, inputs: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    def _layer(self, index: int, inputs: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """States [count, L, H] of an LSTM; a row's state stands still where `steps` [count, L] is false."""
-        recurrent, bias = weights[f"lstm_{index}/recurrent_kernel"], weights[f"lstm_{index}/bias"]
+        recurrent, bias = self.weights[f"lstm_{index}/recurrent_kernel"], self.weights[f"lstm_{index}/bias"]
         units = recurrent.shape[0]
-        h = np.zeros((len(inputs), units), inputs.dtype)
-        c, states = h.copy(), np.zeros((*steps.shape, units), inputs.dtype)
+        h = np.zeros((len(inputs), units))
+        c, states = h.copy(), np.zeros((*steps.shape, units))
         for t in range(steps.shape[1]):
             i, f, g, o = np.split(inputs[:, t] + h @ recurrent + bias, 4, axis=1)
             new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
@@ -64,18 +64,17 @@ class Model:
             states[:, t] = h
         return states
 
-    def probabilities(self, dialogs: list[tuple[int, ...]], dtype: type = np.float64) -> np.ndarray:
-        """[count, N], by the network, computed in `dtype`."""
-        weights = {name: data.astype(dtype) for name, data in self.weights.items()}
+    def probabilities(self, dialogs: list[tuple[int, ...]]) -> np.ndarray:
+        """[count, N], by the network."""
         tokens = self.tokens(dialogs)
         if self.padding == "pre":
             tokens = np.array([np.roll(row, self.length - len(d)) for row, d in zip(tokens, dialogs)])
         steps = tokens > 0 if self.padding == "mask" else np.ones(tokens.shape, bool)
-        kernel = weights["lstm_0/kernel"]
-        states = self._layer(weights, 0, np.vstack([np.zeros((1, kernel.shape[1]), dtype), kernel])[tokens], steps)
+        kernel = self.weights["lstm_0/kernel"]
+        states = self._layer(0, np.vstack([np.zeros(kernel.shape[1]), kernel])[tokens], steps)
         if self.layers == 2:
-            states = self._layer(weights, 1, states @ weights["lstm_1/kernel"], steps)
-        logits = states[:, -1] @ weights["dense/kernel"] + weights["dense/bias"]
+            states = self._layer(1, states @ self.weights["lstm_1/kernel"], steps)
+        logits = states[:, -1] @ self.weights["dense/kernel"] + self.weights["dense/bias"]
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exp / exp.sum(axis=1, keepdims=True)
 

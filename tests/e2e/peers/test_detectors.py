@@ -31,6 +31,10 @@ keras = pytest.importorskip("keras")
 DIALOGS = 2000
 PRECISIONS = ("fp32", "bf16", "int8")
 NEAR = 1e-6  # verdicts may differ this near to a limit, besides the rounding of the moments themselves
+# Of probabilities, in single precision.  The tanh of onnxruntime and of Keras on jax is an approximation, off by up
+# to 2.6e-7 where the nearest float is by 6e-8; the network of two layers that begins with zeros magnifies that.
+WITHIN, PEERS_WITHIN = 1e-5, 3e-5
+
 # Well trained, in a few seconds each.
 NETWORKS = {
     "1.0 post": {"model__units": 96, "model__forget_bias": 5},
@@ -67,12 +71,6 @@ class Case:
     @cached_property
     def probabilities(self) -> np.ndarray:
         return self.model.probabilities(self.dialogs)
-
-    @cached_property
-    def within(self) -> float:
-        """1e-5; more for a network that magnifies rounding: three times what NumPy in single precision is off."""
-        single = self.model.probabilities(self.dialogs, np.float32)
-        return max(1e-5, 3 * float(np.abs(single - self.probabilities).max()))
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
@@ -112,9 +110,9 @@ class Case:
         return sure
 
     def check(self, p_max: np.ndarray, best: np.ndarray, skewness: np.ndarray, kurtosis: np.ndarray,
-              both: np.ndarray, either: np.ndarray | None = None) -> None:
+              both: np.ndarray, either: np.ndarray | None = None, within: float = WITHIN) -> None:
         """Scores and verdicts of fp32.  A small change of a probability is several times as large in a moment."""
-        p, within = self.probabilities, self.within
+        p = self.probabilities
         assert np.abs(p_max - p.max(axis=1)).max() < within
         assert np.all(p[np.arange(len(p)), best] > p.max(axis=1) - within)
         assert np.abs(skewness - self.moments[0]).max() < 5 * within
@@ -153,8 +151,6 @@ def library(sipgpu: Sipgpu) -> sipdetect_library.Library:
 
 def test_the_dialogs_test_something(case: Case) -> None:
     """All kinds of dialogs and verdicts are there, and the network is a good one."""
-    print(f"{case.name}: probabilities must be within {case.within:.2g}")
-    assert case.within < 5e-5
     assert case.known.sum() > DIALOGS / 4 and (~case.known).sum() > DIALOGS / 4
     assert DIALOGS / 4 < case.known_prefix.sum() < DIALOGS
     abnormal = case.below.all(axis=1)
@@ -197,7 +193,7 @@ def test_library_on_every_level(case: Case, library: sipdetect_library.Library) 
         for recompute in (False, True):
             with sipdetect_library.Model(library, case.sipm("fp32"), simd, recompute=recompute) as model:
                 found = model.score(case.tokens)
-                assert np.abs(model.probabilities(case.tokens) - case.probabilities).max() < case.within
+                assert np.abs(model.probabilities(case.tokens) - case.probabilities).max() < WITHIN
             case.check(*(found[name] for name in ("probability", "best_class", "skewness", "kurtosis")),
                        found["abnormal"] == 1, found["abnormal_either"] == 1)
             assert np.array_equal(found["known_dialog"] == 1, case.known)
@@ -221,7 +217,7 @@ def test_library_message_by_message(case: Case, library: sipdetect_library.Libra
     known = np.array([d in m.beginnings for d in beginnings])
     assert np.array_equal(flat["position"], [len(d) for d in beginnings])
     assert np.array_equal(flat["known_prefix"] == 1, known)
-    assert np.abs(flat["probability"] - p.max(axis=1)[rows]).max() < case.within
+    assert np.abs(flat["probability"] - p.max(axis=1)[rows]).max() < WITHIN
     error = np.maximum(np.abs(flat["skewness"] - moments[0][rows]), np.abs(flat["kurtosis"] - moments[1][rows]))
     sure = margin[rows] > NEAR + error
     assert np.array_equal((flat["abnormal_beginning"] == 1)[sure], (below[rows] & ~known)[sure])
@@ -235,9 +231,9 @@ def test_onnxruntime(case: Case) -> None:
         for name, values in zip(names, session.run(None, {"tokens": case.tokens[first:first + 256]})):
             found[name].append(values)
     out = {name: np.concatenate(values) for name, values in found.items()}
-    assert np.abs(out["probabilities"] - case.probabilities).max() < case.within
+    assert np.abs(out["probabilities"] - case.probabilities).max() < PEERS_WITHIN
     case.check(out["probabilities"].max(axis=1), out["class"], out["skewness"], out["kurtosis"], out["abnormal"],
-               out["abnormal_either"])
+               out["abnormal_either"], within=PEERS_WITHIN)
 
 
 def test_keras(case: Case) -> None:
@@ -247,9 +243,9 @@ def test_keras(case: Case) -> None:
         tokens = np.array([np.roll(row, case.model.length - len(d)) for row, d in zip(tokens, case.dialogs)])
     one_hot = np.vstack([np.zeros(len(case.model.names)), np.eye(len(case.model.names))]).astype(np.float32)
     p = np.asarray(network.predict(one_hot[tokens], batch_size=256, verbose=0))
-    assert np.abs(p - case.probabilities).max() < case.within
+    assert np.abs(p - case.probabilities).max() < PEERS_WITHIN
     moments = case.model.moments(p)
-    case.check(p.max(axis=1), p.argmax(axis=1), *moments, case.model.below(*moments).all(axis=1))
+    case.check(p.max(axis=1), p.argmax(axis=1), *moments, case.model.below(*moments).all(axis=1), within=PEERS_WITHIN)
 
 
 # ---- fewer bits ----
@@ -286,7 +282,7 @@ def test_fewer_bits_change_nothing_that_the_file_holds(case: Case, library: sipd
         with sipdetect_library.Model(library, case.sipm(precision)) as model:
             found = model.score(case.tokens)
         known = case.known_prefix
-        assert np.abs(found["probability"] - case.probabilities.max(axis=1))[known].max() < case.within
+        assert np.abs(found["probability"] - case.probabilities.max(axis=1))[known].max() < WITHIN
         sure = known & (case.model.margin(*case.moments) > 5e-5)
         assert np.array_equal((found["abnormal"] == 1)[sure], case.below.all(axis=1)[sure])
 
