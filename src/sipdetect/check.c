@@ -3,10 +3,17 @@
 
 #include <math.h>
 #include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 static sg_status bad(int id, const char *what)
 {
     return sg_fail(SG_E_FORMAT, "section %s: %s", sd_section_name(id), what);
+}
+
+sg_status sd_damaged(void)
+{
+    return sg_fail(SG_E_FORMAT, "the checksum is wrong: the file is damaged");
 }
 
 static sg_status check_provenance(const sd_file *f)
@@ -117,40 +124,69 @@ static bool finite_bf16(const void *values, size_t count)
     return !(carried & 0x80008000u);
 }
 
-static sg_status check_floats(const sd_file *f, int id, const uint64_t bytes[SD_SECTIONS])
+/* Whether a piece of a section is finite, if that can be said of it. */
+static bool finite_piece(const sd_file *f, int id, const void *piece, size_t bytes)
 {
-    return !f->section[id] || finite_floats(f->section[id], bytes[id] / 4)
-               ? SG_OK
-               : bad(id, "a number is not finite");
+    switch (id) {
+    case SD_RECURRENT_0:
+    case SD_KERNEL_1:
+    case SD_RECURRENT_1:
+    case SD_DENSE:
+        if (f->spec->precision == SD_BF16)
+            return finite_bf16(piece, bytes / 2);
+        return f->spec->precision == SD_INT8 || finite_floats(piece, bytes / 4);
+    case SD_INPUT:
+    case SD_BIAS_0:
+    case SD_BIAS_1:
+    case SD_DENSE_BIAS:
+    case SD_RECURRENT_0_SCALE:
+    case SD_KERNEL_1_SCALE:
+    case SD_RECURRENT_1_SCALE:
+    case SD_DENSE_SCALE:
+        return finite_floats(piece, bytes / 4);
+    default:
+        return true;
+    }
 }
 
-/* A packed matrix with its scales and sums.  A sum of a column of int8 is bounded, and with it what it is
- * multiplied with. */
-static sg_status check_matrix(const sd_file *f, int id, const uint64_t bytes[SD_SECTIONS])
+sg_status sd_file_check_bytes(const sd_file *f)
 {
-    const int32_t *sums = f->section[id + 2];
+    enum { PIECE = 1 << 16 }; /* what stays in a processor's second cache */
+    const sd_header *header = f->data;
+    const sd_entry *table = (const sd_entry *)(header + 1);
+    const char *data = f->data;
+    size_t done = SD_CHECKSUM_FROM;
+    int faulty = 0;
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    for (uint32_t i = 0; i < header->sections; i++) {
+        const uint64_t end = table[i].offset + table[i].bytes;
+        for (uint64_t at = table[i].offset, next; at < end; at = next) {
+            next = end - at > PIECE ? at + PIECE : end;
+            XXH3_64bits_update(&state, data + done, next - done);
+            done = next;
+            if (!finite_piece(f, (int)table[i].id, data + at, next - at))
+                faulty = (int)table[i].id;
+        }
+    }
+    if (XXH3_64bits_digest(&state) != header->checksum)
+        return sd_damaged();
+    return faulty ? bad(faulty, "a number is not finite") : SG_OK;
+}
+
+/* A sum of a column of int8 is bounded, and with it what it is multiplied with. */
+static sg_status check_sums(const sd_file *f)
+{
+    static const int ids[] = {SD_RECURRENT_0_SUMS, SD_KERNEL_1_SUMS, SD_RECURRENT_1_SUMS, SD_DENSE_SUMS};
     const int64_t most = 128 * (int64_t)f->network.units_padded;
-    if (f->spec->precision == SD_FP32)
-        SG_TRY(check_floats(f, id, bytes));
-    if (f->spec->precision == SD_BF16 && f->section[id] && !finite_bf16(f->section[id], bytes[id] / 2))
-        return bad(id, "a number is not finite");
-    SG_TRY(check_floats(f, id + 1, bytes));
-    for (size_t c = 0; sums && c < bytes[id + 2] / 4; c++)
-        if (sums[c] < -most || sums[c] > most)
-            return bad(id + 2, "a sum is out of range");
-    return SG_OK;
-}
-
-static sg_status check_weights(const sd_file *f)
-{
-    static const int matrices[] = {SD_RECURRENT_0, SD_KERNEL_1, SD_RECURRENT_1, SD_DENSE};
-    static const int floats[] = {SD_INPUT, SD_BIAS_0, SD_BIAS_1, SD_DENSE_BIAS};
     uint64_t bytes[SD_SECTIONS];
     sd_sizes(f->spec, bytes);
-    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
-        SG_TRY(check_floats(f, floats[i], bytes));
-    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
-        SG_TRY(check_matrix(f, matrices[i], bytes));
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        const int32_t *sums = f->section[ids[i]];
+        for (size_t c = 0; sums && c < bytes[ids[i]] / sizeof *sums; c++)
+            if (sums[c] < -most || sums[c] > most)
+                return bad(ids[i], "a sum is out of range");
+    }
     return SG_OK;
 }
 
@@ -162,5 +198,5 @@ sg_status sd_file_check(const sd_file *f)
     SG_TRY(check_doubles(SD_LIMITS, f->limits, 2));
     SG_TRY(check_doubles(SD_PREFIX_LIMITS, f->section[SD_PREFIX_LIMITS], 2 * (size_t)f->spec->max_length));
     SG_TRY(check_doubles(SD_CENTROIDS, f->section[SD_CENTROIDS], 4));
-    return check_weights(f);
+    return check_sums(f);
 }

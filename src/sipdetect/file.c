@@ -18,8 +18,6 @@ static sg_status check_header(const sd_header *header, size_t bytes)
     if (header->bytes != bytes)
         return sg_fail(SG_E_FORMAT, "%zu bytes, but the file says %llu: it was cut or something was added",
                        bytes, (unsigned long long)header->bytes);
-    if (header->checksum != sd_checksum(header, bytes))
-        return sg_fail(SG_E_FORMAT, "the checksum is wrong: the file is damaged");
     return SG_OK;
 }
 
@@ -97,8 +95,12 @@ static sg_status read_all(sd_file *file)
 {
     const sd_header *header = file->data;
     SG_TRY(check_header(header, file->bytes));
-    SG_TRY(find_spec(file, header));
-    SG_TRY(find_sections(file, header));
+    sg_status status = find_spec(file, header);
+    if (status == SG_OK)
+        status = find_sections(file, header);
+    if (status != SG_OK) /* made wrong, or damaged later? */
+        return header->checksum == sd_checksum(header, file->bytes) ? status : sd_damaged();
+    SG_TRY(sd_file_check_bytes(file));
     set_pointers(file);
     SG_TRY(sd_file_check(file));
     return open_alphabet(file);

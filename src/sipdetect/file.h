@@ -33,8 +33,17 @@ sg_status sd_file_take(sd_file *file, const void *data, size_t bytes);
 
 void sd_file_close(sd_file *file);
 
-/* check.c: whether the contents of all sections are sound: what is used as an index lies in its range, the
- * trie is one, every number is finite.  Afterwards nothing that is computed from the file can go astray. */
+/* ---- check.c ---- */
+
+/* Whether the checksum is right, and all weights finite; in one pass, because fetching them from memory is
+ * what takes the time.  For a file whose spec and table of sections are sound. */
+sg_status sd_file_check_bytes(const sd_file *file);
+
+/* Whether the contents of all other sections are sound: what is used as an index lies in its range, the trie
+ * is one, every number is finite.  Afterwards nothing that is computed from the file can go astray. */
 sg_status sd_file_check(const sd_file *file);
+
+/* SG_E_FORMAT: the checksum is wrong. */
+sg_status sd_damaged(void);
 
 #endif

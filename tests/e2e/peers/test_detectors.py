@@ -31,8 +31,9 @@ keras = pytest.importorskip("keras")
 DIALOGS = 2000
 PRECISIONS = ("fp32", "bf16", "int8")
 NEAR = 1e-6  # verdicts may differ this near to a limit, besides the rounding of the moments themselves
-# Of all 300000 probabilities nearly all are within 1e-5 in onnxruntime too; single ones were 2e-5 off.
-ONNXRUNTIME_WITHIN = 5e-5
+# Of probabilities, in single precision.  The tanh of onnxruntime and of Keras on jax is an approximation, off by up
+# to 2.6e-7 where the nearest float is by 6e-8; the network of two layers that begins with zeros magnifies that.
+WITHIN, PEERS_WITHIN = 1e-5, 3e-5
 
 # Well trained, in a few seconds each.
 NETWORKS = {
@@ -109,7 +110,7 @@ class Case:
         return sure
 
     def check(self, p_max: np.ndarray, best: np.ndarray, skewness: np.ndarray, kurtosis: np.ndarray,
-              both: np.ndarray, either: np.ndarray | None = None, within: float = 1e-5) -> None:
+              both: np.ndarray, either: np.ndarray | None = None, within: float = WITHIN) -> None:
         """Scores and verdicts of fp32.  A small change of a probability is several times as large in a moment."""
         p = self.probabilities
         assert np.abs(p_max - p.max(axis=1)).max() < within
@@ -192,7 +193,7 @@ def test_library_on_every_level(case: Case, library: sipdetect_library.Library) 
         for recompute in (False, True):
             with sipdetect_library.Model(library, case.sipm("fp32"), simd, recompute=recompute) as model:
                 found = model.score(case.tokens)
-                assert np.abs(model.probabilities(case.tokens) - case.probabilities).max() < 1e-5
+                assert np.abs(model.probabilities(case.tokens) - case.probabilities).max() < WITHIN
             case.check(*(found[name] for name in ("probability", "best_class", "skewness", "kurtosis")),
                        found["abnormal"] == 1, found["abnormal_either"] == 1)
             assert np.array_equal(found["known_dialog"] == 1, case.known)
@@ -216,7 +217,7 @@ def test_library_message_by_message(case: Case, library: sipdetect_library.Libra
     known = np.array([d in m.beginnings for d in beginnings])
     assert np.array_equal(flat["position"], [len(d) for d in beginnings])
     assert np.array_equal(flat["known_prefix"] == 1, known)
-    assert np.abs(flat["probability"] - p.max(axis=1)[rows]).max() < 1e-5
+    assert np.abs(flat["probability"] - p.max(axis=1)[rows]).max() < WITHIN
     error = np.maximum(np.abs(flat["skewness"] - moments[0][rows]), np.abs(flat["kurtosis"] - moments[1][rows]))
     sure = margin[rows] > NEAR + error
     assert np.array_equal((flat["abnormal_beginning"] == 1)[sure], (below[rows] & ~known)[sure])
@@ -230,10 +231,9 @@ def test_onnxruntime(case: Case) -> None:
         for name, values in zip(names, session.run(None, {"tokens": case.tokens[first:first + 256]})):
             found[name].append(values)
     out = {name: np.concatenate(values) for name, values in found.items()}
+    assert np.abs(out["probabilities"] - case.probabilities).max() < PEERS_WITHIN
     case.check(out["probabilities"].max(axis=1), out["class"], out["skewness"], out["kurtosis"], out["abnormal"],
-               out["abnormal_either"], within=ONNXRUNTIME_WITHIN)
-    assert np.abs(out["probabilities"] - case.probabilities).max() < ONNXRUNTIME_WITHIN
-    assert np.mean(np.abs(out["probabilities"] - case.probabilities) < 1e-5) > 0.9999
+               out["abnormal_either"], within=PEERS_WITHIN)
 
 
 def test_keras(case: Case) -> None:
@@ -243,9 +243,9 @@ def test_keras(case: Case) -> None:
         tokens = np.array([np.roll(row, case.model.length - len(d)) for row, d in zip(tokens, case.dialogs)])
     one_hot = np.vstack([np.zeros(len(case.model.names)), np.eye(len(case.model.names))]).astype(np.float32)
     p = np.asarray(network.predict(one_hot[tokens], batch_size=256, verbose=0))
-    assert np.abs(p - case.probabilities).max() < 1e-5
+    assert np.abs(p - case.probabilities).max() < PEERS_WITHIN
     moments = case.model.moments(p)
-    case.check(p.max(axis=1), p.argmax(axis=1), *moments, case.model.below(*moments).all(axis=1))
+    case.check(p.max(axis=1), p.argmax(axis=1), *moments, case.model.below(*moments).all(axis=1), within=PEERS_WITHIN)
 
 
 # ---- fewer bits ----
@@ -282,7 +282,7 @@ def test_fewer_bits_change_nothing_that_the_file_holds(case: Case, library: sipd
         with sipdetect_library.Model(library, case.sipm(precision)) as model:
             found = model.score(case.tokens)
         known = case.known_prefix
-        assert np.abs(found["probability"] - case.probabilities.max(axis=1))[known].max() < 1e-5
+        assert np.abs(found["probability"] - case.probabilities.max(axis=1))[known].max() < WITHIN
         sure = known & (case.model.margin(*case.moments) > 5e-5)
         assert np.array_equal((found["abnormal"] == 1)[sure], case.below.all(axis=1)[sure])
 
