@@ -439,7 +439,7 @@ def bench(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     some = np.random.default_rng(1).permutation(len(test))[:options.agreement]
     result: dict[str, Any] = {
         "provenance": start,
-        "shape": {"layers": model.layers, "units": model.weights["dense/kernel"].shape[0],
+        "shape": {"layers": len(model.network.layers), "units": model.network.dense[0].shape[0],
                   "classes": len(model.classes), "length": model.length, "padding": model.padding,
                   "simd": {name: by_network[name].model.simd for name in PRECISIONS},
                   "known_share": float(np.mean([tuple(int(t) for t in row if t) in model.known

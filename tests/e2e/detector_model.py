@@ -1,4 +1,4 @@
-"""A trained model read from its .h5 file, and the network and its detectors in NumPy, in double precision.
+"""A trained model read from its .h5 file: the network (network.py) and its detectors in NumPy, in double precision.
 
 Shared by the tests of what scores dialogs: `sipgpu score`, libsipdetect, and exported models.
 """
@@ -13,30 +13,24 @@ from typing import Any
 
 import h5py
 import numpy as np
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * x))
+from network import Network, moments
 
 
 class Model:
     """The model of a file: alphabet, train dialogs, limits, centroids, and the network."""
 
     def __init__(self, path: Path):
+        self.network = Network.read(path)
+        self.padding = self.network.padding
         with h5py.File(path) as f:
-            self.padding = f.attrs["padding"].decode()
             self.length = int(f.attrs["max_length"])
-            self.layers = int(f.attrs["layers"])
             self.names = [name.decode() for name in f["alphabet"][:]]
-            self.weights = {f"{group}/{name}": data[()].astype(np.float64)
-                            for group, items in f["params"].items() for name, data in items.items()}
             sequences, lengths = f["classes/sequence"][:], f["classes/length"][:]
             self.classes = [tuple(int(t) for t in row[:n]) for row, n in zip(sequences, lengths)]
             self.train = [c for c, n in zip(self.classes, f["classes/train_count"][:]) if n > 0]
-            limits = f["thresholds"].attrs
-            self.limits = (float(limits["skewness"]), float(limits["kurtosis"]))
             self.prefix_limits = f["prefix_thresholds"][:] if "prefix_thresholds" in f else None
             self.centroids = f["kmeans/centroids"][:] if "kmeans/centroids" in f else None
+        self.limits = self.network.limits
         self.known = set(self.train)
         self.beginnings = {c[:k] for c in self.train for k in range(1, len(c) + 1)}
 
@@ -50,42 +44,14 @@ class Model:
             row[:len(dialog)] = dialog
         return tokens
 
-    def _layer(self, index: int, inputs: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """States [count, L, H] of an LSTM; a row's state stands still where `steps` [count, L] is false."""
-        recurrent, bias = self.weights[f"lstm_{index}/recurrent_kernel"], self.weights[f"lstm_{index}/bias"]
-        units = recurrent.shape[0]
-        h = np.zeros((len(inputs), units))
-        c, states = h.copy(), np.zeros((*steps.shape, units))
-        for t in range(steps.shape[1]):
-            i, f, g, o = np.split(inputs[:, t] + h @ recurrent + bias, 4, axis=1)
-            new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            new_h = sigmoid(o) * np.tanh(new_c)
-            c, h = (np.where(steps[:, t, None], new, old) for new, old in ((new_c, c), (new_h, h)))
-            states[:, t] = h
-        return states
-
     def probabilities(self, dialogs: list[tuple[int, ...]]) -> np.ndarray:
         """[count, N], by the network."""
-        tokens = self.tokens(dialogs)
-        if self.padding == "pre":
-            tokens = np.array([np.roll(row, self.length - len(d)) for row, d in zip(tokens, dialogs)])
-        steps = tokens > 0 if self.padding == "mask" else np.ones(tokens.shape, bool)
-        kernel = self.weights["lstm_0/kernel"]
-        states = self._layer(0, np.vstack([np.zeros(kernel.shape[1]), kernel])[tokens], steps)
-        if self.layers == 2:
-            states = self._layer(1, states @ self.weights["lstm_1/kernel"], steps)
-        logits = states[:, -1] @ self.weights["dense/kernel"] + self.weights["dense/bias"]
-        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exp / exp.sum(axis=1, keepdims=True)
+        return self.network(self.tokens(dialogs))
 
     @staticmethod
     def moments(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Normalised skewness and kurtosis of each row (docs/detection.md)."""
-        p = probabilities.astype(np.float64)
-        n = p.shape[1]
-        d = p - p.mean(axis=1, keepdims=True)
-        m2, m3, m4 = ((d**k).mean(axis=1) for k in (2, 3, 4))
-        return m3 / m2**1.5 / ((n - 2) / np.sqrt(n - 1)), m4 / m2**2 / ((n * n - 3 * n + 3) / (n - 1))
+        return moments(probabilities.astype(np.float64))
 
     def _limits(self, lengths: list[int] | None) -> np.ndarray:
         """Of whole dialogs; of those that go on if `lengths` is given, where one of L messages is whole."""

@@ -1,4 +1,4 @@
-"""The judge of exported models: the network of a model file in numpy, float64, written from its definition.
+"""The judge of models in other programs: the network of a model file in numpy, float64, written from its definition.
 
 Also the dialogs that all are asked about: known ones, new ones, beginnings.
 """
