@@ -54,14 +54,6 @@ static int leading_code(const char *name)
     return name[3] == '\0' || name[3] == '-' ? code : -1;
 }
 
-sg_type_rule sg_type_rule_guess(const char *const *names, int count)
-{
-    for (int n = 0; n < count; n++)
-        if (leading_code(names[n]) >= 0 && names[n][3] == '-')
-            return SG_RULE_CSEQ;
-    return SG_RULE_PAPER;
-}
-
 bool sg_type_name(const sg_sip_message *message, sg_type_rule rule, char name[SG_TYPE_NAME])
 {
     size_t at = 0;
@@ -320,87 +312,4 @@ const char *sg_census_name(const sg_census *census, int number)
 uint64_t sg_census_count(const sg_census *census, int number)
 {
     return number >= 0 && number <= census->size ? census->count[number] : 0;
-}
-
-typedef struct {
-    const char *name;
-    uint64_t count;
-} ranked;
-
-static int compare_ranked(const void *a, const void *b)
-{
-    const ranked *x = a, *y = b;
-    if (x->count != y->count)
-        return x->count < y->count ? 1 : -1;
-    return strcmp(x->name, y->name);
-}
-
-/* Which classes the types from `kept` on need. */
-static int needed_folds(const ranked *types, int kept, int count, sg_fold fold, bool needed[FOLDS])
-{
-    int sum = 0;
-    memset(needed, 0, FOLDS * sizeof *needed);
-    needed[FOLD_METHOD] = fold == SG_FOLD_CLASSES;
-    needed[FOLD_OTHER] = fold == SG_FOLD_CLASSES || (fold == SG_FOLD_OTHER && kept < count);
-    for (int n = kept; n < count && fold == SG_FOLD_CLASSES; n++) {
-        int code = leading_code(types[n].name);
-        if (code >= 100 && code <= 699)
-            needed[FOLD_1XX + code / 100 - 1] = true;
-    }
-    /* Somebody's method may bear the name of a class; it then shares the id. */
-    for (int n = 0; n < kept; n++)
-        for (int f = 0; f < FOLDS; f++)
-            if (strcmp(types[n].name, fold_names[f]) == 0)
-                needed[f] = false;
-    for (int f = 0; f < FOLDS; f++)
-        sum += needed[f];
-    return sum;
-}
-
-static sg_status choose(sg_alphabet **alphabet, const sg_census *census, ranked *types, const char **names,
-                        int room, sg_fold fold)
-{
-    bool needed[FOLDS];
-    int count = census->size;
-    for (int n = 0; n < count; n++)
-        types[n] = (ranked){census->text[n], census->count[n + 1]};
-    qsort(types, (size_t)count, sizeof *types, compare_ranked);
-    int kept = count < room ? count : room;
-    while (kept > 0 && kept + needed_folds(types, kept, count, fold, needed) > room)
-        kept--;
-    int size = kept + needed_folds(types, kept, count, fold, needed);
-    if (kept == 0 || size > room)
-        return sg_fail(SG_E_CONFIG, "an alphabet of %d types has no room for its classes; allow more", room);
-    for (int n = 0; n < kept; n++)
-        names[n] = types[n].name;
-    for (int f = 0, n = kept; f < FOLDS; f++)
-        if (needed[f])
-            names[n++] = fold_names[f];
-    return sg_alphabet_open(alphabet, census->rule, names, size);
-}
-
-sg_status sg_alphabet_from_census(sg_alphabet **alphabet, const sg_census *census, int types, sg_fold fold)
-{
-    ranked *ranks = NULL;
-    const char **names = NULL;
-    sg_status status;
-    *alphabet = NULL;
-    if (census->size == 0)
-        return sg_fail(SG_E_FORMAT, "there is no message to make an alphabet of");
-    if (types < 1 || types > SG_TYPES_MAX)
-        return sg_fail(SG_E_CONFIG, "an alphabet of %d types; 1 to %d are possible", types, SG_TYPES_MAX);
-    SG_TRY_GOTO(status, done, sg_alloc(&ranks, census->size, "types"));
-    SG_TRY_GOTO(status, done, sg_alloc(&names, census->size + FOLDS, "types"));
-    status = choose(alphabet, census, ranks, names, types, fold);
-done:
-    free(ranks);
-    free(names);
-    return status;
-}
-
-void sg_alphabet_map(const sg_alphabet *alphabet, const sg_census *census, uint16_t *map)
-{
-    map[0] = alphabet->folds[FOLD_OTHER];
-    for (int n = 1; n <= census->size; n++)
-        map[n] = sg_alphabet_id_of_name(alphabet, census->text[n - 1]);
 }

@@ -26,9 +26,6 @@ const char *sg_type_rule_name(sg_type_rule rule);
 /* The rule of "paper", "paper/1", "cseq" or "cseq/1"; false if it is none of them. */
 bool sg_type_rule_parse(const char *text, sg_type_rule *rule);
 
-/* The rule of an alphabet that does not say: cseq if a name is a code with a method, else paper. */
-sg_type_rule sg_type_rule_guess(const char *const *names, int count);
-
 /* The name of a message's type under a rule; false (and "") if it has none: a code that is not three digits,
  * a method longer than fits, a response without a method under cseq. */
 bool sg_type_name(const sg_sip_message *message, sg_type_rule rule, char name[SG_TYPE_NAME]);
@@ -59,7 +56,7 @@ uint16_t sg_alphabet_id_of_name(const sg_alphabet *alphabet, const char *name);
 int sg_alphabet_size(const sg_alphabet *alphabet); /* M */
 sg_type_rule sg_alphabet_rule(const sg_alphabet *alphabet);
 
-/* The name of id 1..M, "?" for others.  Printable ASCII if the alphabet was built from a census. */
+/* The name of id 1..M, "?" for others. */
 const char *sg_alphabet_name(const sg_alphabet *alphabet, int id);
 
 /* All names, [M]; for writing a corpus. */
@@ -80,18 +77,5 @@ uint16_t sg_census_add(sg_census *census, const sg_sip_message *message);
 int sg_census_size(const sg_census *census);                     /* K */
 const char *sg_census_name(const sg_census *census, int number); /* "" for 0 */
 uint64_t sg_census_count(const sg_census *census, int number);   /* messages; 0: those without a number */
-
-typedef enum {
-    SG_FOLD_NONE,   /* the commonest M; the rest is 0 */
-    SG_FOLD_OTHER,  /* the commonest M-1 and OTHER, or all of them where they fit into M */
-    SG_FOLD_CLASSES /* OTHER-method and OTHER always, 1xx-other .. where a type needs it, and the commonest */
-} sg_fold;
-
-/* The alphabet of at most `types` names for the messages counted: by falling count, equal ones by name,
- * classes last.  SG_E_CONFIG if `types` has no room for the classes, SG_E_FORMAT if nothing was counted. */
-sg_status sg_alphabet_from_census(sg_alphabet **alphabet, const sg_census *census, int types, sg_fold fold);
-
-/* map[0..K]: the alphabet's id of each type of the census; map has room for K + 1. */
-void sg_alphabet_map(const sg_alphabet *alphabet, const sg_census *census, uint16_t *map);
 
 #endif
