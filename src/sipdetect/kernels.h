@@ -15,10 +15,12 @@
 
 enum {
     SD_UNITS = SD_PANEL / 4,  /* of a panel */
-    SD_ROWS_MAX = 16,         /* rows of one product */
+    SD_ROWS_MAX = 64,         /* rows of one product */
     SD_H_STEPS = 124,         /* int8: h is sent as round(124 h + what rounding has left before) */
     SD_LEAF_STEPS = 127 * 256 /* and to the dense layer as two digits of round(32512 h) */
 };
+
+#define SD_ALIGNED __attribute__((aligned(64)))
 
 /* Rows of h times a matrix. */
 typedef struct {
@@ -48,9 +50,8 @@ struct sd_kernels {
     const char *level;
     sd_precision precision;
     unsigned needs; /* features of kernels.c */
-    int rows;       /* of one product, at most */
-    /* z[rows][SD_PANEL] = (or, with `add`, +=) rows first.. of the product with one panel; meanwhile asks for
-     * weights at `ahead`, one line for each word of h. */
+    /* z[rows][SD_PANEL] = (or, with `add`, +=) rows first.., SD_ROWS_MAX at most, of the product with one
+     * panel; `ahead` is the panel that comes next. */
     void (*product)(const sd_product *product, int panel, int first, int rows, float *z, bool add,
                     const char *ahead);
     /* The 16 units of one panel for rows first.., from the sums z. */

@@ -74,12 +74,12 @@ static const char *rows_of_h(const sd_product *p, int first, int rows, int k, in
         multiply(3, a, b);                      \
     } while (0)
 
+/* At most 16 rows from first.. of one panel. */
 #define SD_TILE_PRODUCT(name, group, multiply)                                                          \
-    static void product_##name(const sd_product *p, int panel, int first, int rows, float *z, bool add, \
-                               const char *ahead)                                                       \
+    static void tiles_##name(const sd_product *p, int panel, int first, int rows, int32_t *sums,        \
+                             const char *ahead)                                                         \
     {                                                                                                   \
-        int32_t sums[TILE_ROWS * SD_PANEL] __attribute__((aligned(64)));                                \
-        char copy[TILE_ROWS * TILE_WORDS * 4] __attribute__((aligned(64)));                             \
+        char copy[TILE_ROWS * TILE_WORDS * 4] SD_ALIGNED;                                               \
         int words = (p->matrix->rows + group - 1) / group, tail = words % TILE_WORDS, k = 0;            \
         const int32_t *w = (const int32_t *)p->matrix->data + (size_t)panel * (size_t)words * SD_PANEL; \
         size_t stride;                                                                                  \
@@ -91,7 +91,7 @@ static const char *rows_of_h(const sd_product *p, int first, int rows, int k, in
         for (; k < words - tail; k += TILE_WORDS, w += TILE_WORDS * SD_PANEL) {                         \
             const char *h = rows_of_h(p, first, rows, k, TILE_WORDS, copy, &stride);                    \
             for (int line = 0; line < TILE_WORDS; line++)                                               \
-                __builtin_prefetch(ahead + (size_t)(k + line) * 64, 0, 2);                              \
+                __builtin_prefetch(ahead + (size_t)(k + line) * 4 * SD_PANEL, 0, 2);                    \
             SUM_TILES(multiply, 4, 5, h, stride, w);                                                    \
         }                                                                                               \
         if (tail) {                                                                                     \
@@ -103,10 +103,20 @@ static const char *rows_of_h(const sd_product *p, int first, int rows, int k, in
         _tile_stored(2, sums + 32, 4 * SD_PANEL);                                                       \
         _tile_stored(3, sums + 48, 4 * SD_PANEL);                                                       \
         _tile_release();                                                                                \
-        finish_sums(p, panel, rows, sums, z, add);                                                      \
+    }                                                                                                   \
+                                                                                                        \
+    static void product_##name(const sd_product *p, int panel, int first, int rows, float *z, bool add, \
+                               const char *ahead)                                                       \
+    {                                                                                                   \
+        int32_t sums[TILE_ROWS * SD_PANEL] SD_ALIGNED;                                                  \
+        for (int low = 0; low < rows; low += TILE_ROWS, ahead += 64) {                                  \
+            int many = rows - low < TILE_ROWS ? rows - low : TILE_ROWS;                                 \
+            tiles_##name(p, panel, first + low, many, sums, ahead);                                     \
+            finish_sums(p, panel, many, sums, z + low * SD_PANEL, add);                                 \
+        }                                                                                               \
     }
 
-SD_PRODUCT(fp32, SD_FP32)
+SD_PRODUCT(fp32, SD_FP32, 6)
 SD_TILE_PRODUCT(bf16, 2, _tile_dpbf16ps)
 SD_TILE_PRODUCT(int8, 4, _tile_dpbusd)
 SD_CELL(fp32, SD_FP32)
@@ -114,9 +124,6 @@ SD_CELL(bf16, SD_BF16)
 SD_CELL(int8, SD_INT8)
 
 #define NEEDS SD_AVX512 | SD_AMX
-const struct sd_kernels sd_kernels_amx_fp32 = {"amx",        SD_FP32,   NEEDS,       6,
-                                               product_fp32, cell_fp32, exponentials};
-const struct sd_kernels sd_kernels_amx_bf16 = {"amx",        SD_BF16,   NEEDS,       16,
-                                               product_bf16, cell_bf16, exponentials};
-const struct sd_kernels sd_kernels_amx_int8 = {"amx",        SD_INT8,   NEEDS,       16,
-                                               product_int8, cell_int8, exponentials};
+const struct sd_kernels sd_kernels_amx_fp32 = {"amx", SD_FP32, NEEDS, product_fp32, cell_fp32, exponentials};
+const struct sd_kernels sd_kernels_amx_bf16 = {"amx", SD_BF16, NEEDS, product_bf16, cell_bf16, exponentials};
+const struct sd_kernels sd_kernels_amx_int8 = {"amx", SD_INT8, NEEDS, product_int8, cell_int8, exponentials};

@@ -3,65 +3,79 @@
  * and with one (SD_WIDE_ONE).
  *
  * One row alone is bound by the bandwidth of reading weights, and nothing but reading them in order helps.
- * With several, each block of rows fetches its share of the next panel into the second level cache, which
- * saves a sixth of the time at 64 rows.
+ * With several, the rows share the weights in the first level cache, and meanwhile fetch the next panel into
+ * the second.
  */
 #include "sipdetect/kernels_dot.h"
 
-enum { SD_BLOCK_MOST = 6 };
+/* Loops over accumulators are written out, so that these are registers. */
+#ifdef __clang__
+#define SD_UNROLL _Pragma("unroll")
+#else
+#define SD_UNROLL _Pragma("GCC unroll 32")
+#endif
 
-/* What the innermost loops read: 64 words of weights for each word of h. */
+enum {
+    BLOCK_MOST = 6,
+    DEPTH = 64 /* words of h, so that the weights they meet stay in the first level cache */
+};
+
+/* What the innermost loops read: `words` words of h of each row and 64 words of weights for each of them. */
 typedef struct {
     const int32_t *weights;
-    const uint32_t *h[SD_BLOCK_MOST];
+    const uint32_t *h[BLOCK_MOST];
     int words;
-    const char *ahead; /* into the second level cache: one line for each word of h */
-} panel_job;
+    const char *ahead; /* into the second level cache: one line of four for each word of h */
+} block_job;
 
-/* Sums over k in order, one accumulator for each row and column: a row's sums do not depend on the others. */
-SD_INLINE void sum_panel(sd_precision precision, int rows, int wide, const panel_job *job, int32_t *sums)
+/* Adds to sums[rows][SD_PANEL], over k in order, one accumulator for each row and column: a row's sums do not
+ * depend on the other rows. */
+SD_INLINE void add_block(sd_precision precision, int rows, int wide, const block_job *job, int32_t *sums)
 {
     for (int column = 0; column < SD_PANEL; column += wide * SD_LANES) {
-        vi acc[SD_BLOCK_MOST * SD_WIDE > SD_WIDE_ONE ? SD_BLOCK_MOST * SD_WIDE : SD_WIDE_ONE];
+        vi acc[BLOCK_MOST * SD_WIDE > SD_WIDE_ONE ? BLOCK_MOST * SD_WIDE : SD_WIDE_ONE];
         const int32_t *w = job->weights + column;
+        SD_UNROLL
         for (int i = 0; i < rows * wide; i++)
-            acc[i] = (vi){0};
+            acc[i] = ((const vi *)(sums + i / wide * SD_PANEL + column))[i % wide];
         for (int k = 0; k < job->words; k++, w += SD_PANEL) {
             if (rows > 1 && column == 0)
-                __builtin_prefetch(job->ahead + (size_t)k * 64, 0, 2);
+                __builtin_prefetch(job->ahead + (size_t)k * 4 * SD_PANEL, 0, 2);
+            SD_UNROLL
             for (int r = 0; r < rows; r++) {
                 vu a = (vu){0} + job->h[r][k];
+                SD_UNROLL
                 for (int v = 0; v < wide; v++)
                     acc[r * wide + v] = dot(precision, acc[r * wide + v], a, ((const vi *)w)[v]);
             }
         }
-        for (int r = 0; r < rows; r++)
-            for (int v = 0; v < wide; v++)
-                ((vi *)(sums + r * SD_PANEL + column))[v] = acc[r * wide + v];
+        SD_UNROLL
+        for (int i = 0; i < rows * wide; i++)
+            ((vi *)(sums + i / wide * SD_PANEL + column))[i % wide] = acc[i];
     }
 }
 
 /* The same for a number of rows known at run time only. */
-SD_INLINE void sum_rows(sd_precision precision, int rows, const panel_job *job, int32_t *sums)
+SD_INLINE void add_rows(sd_precision precision, int rows, const block_job *job, int32_t *sums)
 {
     switch (rows) {
     case 1:
-        sum_panel(precision, 1, SD_WIDE_ONE, job, sums);
+        add_block(precision, 1, SD_WIDE_ONE, job, sums);
         return;
     case 2:
-        sum_panel(precision, 2, SD_WIDE, job, sums);
+        add_block(precision, 2, SD_WIDE, job, sums);
         return;
     case 3:
-        sum_panel(precision, 3, SD_WIDE, job, sums);
+        add_block(precision, 3, SD_WIDE, job, sums);
         return;
     case 4:
-        sum_panel(precision, 4, SD_WIDE, job, sums);
+        add_block(precision, 4, SD_WIDE, job, sums);
         return;
     case 5:
-        sum_panel(precision, 5, SD_WIDE, job, sums);
+        add_block(precision, 5, SD_WIDE, job, sums);
         return;
     default:
-        sum_panel(precision, 6, SD_WIDE, job, sums);
+        add_block(precision, 6, SD_WIDE, job, sums);
     }
 }
 
@@ -82,20 +96,28 @@ SD_INLINE void finish_sums(const sd_product *p, int panel, int rows, const int32
     }
 }
 
-SD_INLINE void product(sd_precision precision, const sd_product *p, int panel, int first, int rows, float *z,
-                       bool add, const char *ahead)
+/* Blocks of at most `block_rows` rows, `depth` words of h at a time. */
+SD_INLINE void product(sd_precision precision, int block_rows, const sd_product *p, int panel, int first,
+                       int rows, float *z, bool add, const char *ahead)
 {
-    int32_t sums[SD_BLOCK_MOST * SD_PANEL] __attribute__((aligned(64)));
+    int32_t sums[SD_ROWS_MAX * SD_PANEL] SD_ALIGNED;
     int group = precision == SD_FP32 ? 1 : precision == SD_BF16 ? 2 : 4;
-    int words = (p->matrix->rows + group - 1) / group;
-    panel_job job = {.weights = (const int32_t *)p->matrix->data + (size_t)panel * (size_t)words * SD_PANEL,
-                     .words = words,
-                     .ahead = ahead};
-    for (int r = 0; r < rows; r++) {
-        size_t row = (size_t)(p->row ? p->row[first + r] : first + r);
-        job.h[r] = (const uint32_t *)((const char *)p->operand + row * p->stride);
-    }
-    sum_rows(precision, rows, &job, sums);
+    int words = (p->matrix->rows + group - 1) / group, blocks = (rows + block_rows - 1) / block_rows;
+    int depth = blocks > 1 ? DEPTH : words;
+    const int32_t *weights = (const int32_t *)p->matrix->data + (size_t)panel * (size_t)words * SD_PANEL;
+    memset(sums, 0, (size_t)rows * SD_PANEL * sizeof *sums);
+    for (int k = 0; k < words; k += depth)
+        for (int b = 0; b < blocks; b++) {
+            int low = rows * b / blocks, high = rows * (b + 1) / blocks;
+            block_job job = {.weights = weights + (size_t)k * SD_PANEL,
+                             .words = words - k < depth ? words - k : depth};
+            job.ahead = b < 4 ? ahead + ((size_t)k * 4 + (size_t)b) * 64 : (const char *)job.weights;
+            for (int r = low; r < high; r++) {
+                size_t row = (size_t)(p->row ? p->row[first + r] : first + r);
+                job.h[r - low] = (const uint32_t *)((const char *)p->operand + row * p->stride) + k;
+            }
+            add_rows(precision, high - low, &job, sums + low * SD_PANEL);
+        }
     finish_sums(p, panel, rows, sums, z, add);
 }
 
@@ -132,7 +154,7 @@ __attribute__((noinline)) static void round_int8(const float *restrict h, float 
 
 SD_INLINE void send_int8(const sd_step *s, size_t before, size_t at, const float *h, void *operand)
 {
-    float carry[SD_UNITS] = {0}, left[SD_UNITS] = {0};
+    float carry[SD_UNITS] SD_ALIGNED = {0}, left[SD_UNITS] SD_ALIGNED = {0};
     uint8_t q[SD_UNITS];
     if (s->c_before) {
         memcpy(carry, s->carry_before + before, sizeof carry);
@@ -171,7 +193,7 @@ SD_INLINE void cell(sd_precision precision, const sd_step *s, int panel, int fir
         const float *x = token ? s->input + (size_t)(token - 1) * width + (size_t)panel * SD_PANEL : no_input;
         size_t before = (size_t)s->parent[r] * units + (size_t)panel * SD_UNITS;
         size_t at = (size_t)r * units + (size_t)panel * SD_UNITS;
-        float sum[SD_PANEL], h[SD_UNITS], c[SD_UNITS] = {0};
+        float sum[SD_PANEL] SD_ALIGNED, h[SD_UNITS] SD_ALIGNED, c[SD_UNITS] SD_ALIGNED = {0};
         for (int j = 0; j < SD_PANEL; j++)
             sum[j] = z[j] + x[j] + bias[j];
         if (s->c_before)
@@ -191,11 +213,11 @@ static void exponentials(int count, float *x, float shift)
         x[i] = sg_exp(x[i] - shift);
 }
 
-#define SD_PRODUCT(name, precision)                                                                     \
+#define SD_PRODUCT(name, precision, block_rows)                                                         \
     static void product_##name(const sd_product *p, int panel, int first, int rows, float *z, bool add, \
                                const char *ahead)                                                       \
     {                                                                                                   \
-        product(precision, p, panel, first, rows, z, add, ahead);                                       \
+        product(precision, block_rows, p, panel, first, rows, z, add, ahead);                           \
     }
 
 #define SD_CELL(name, precision)                                                              \

@@ -165,29 +165,31 @@ static int take_leaves(run *w, int active, int t, int *leaves)
 
 /* ---- layers ---- */
 
-/* What product `number` of block `block` asks for while it computes: a share of the panel after this one. */
-static const char *weights_ahead(const sd_matrix *m, sd_precision precision, int panel, int block, int blocks)
+/* The panel after this one, or the first again. */
+static const char *next_panel(const sd_matrix *m, sd_precision precision, int panel)
 {
-    size_t bytes = sd_matrix_bytes(precision, m->rows, SD_PANEL);
     int next = (panel + 1) * SD_PANEL < m->columns ? panel + 1 : 0;
-    return (const char *)m->data + (size_t)next * bytes + bytes / (size_t)blocks * (size_t)block / 64 * 64;
+    return (const char *)m->data + (size_t)next * sd_matrix_bytes(precision, m->rows, SD_PANEL);
+}
+
+static int at_most(int rows)
+{
+    return rows < SD_ROWS_MAX ? rows : SD_ROWS_MAX;
 }
 
 /* Panel by panel, since panels stay in the cache for all rows. */
 static void run_step(const sd_kernels *k, const sd_step *step, const sd_product *products, int count,
                      int rows)
 {
-    float z[SD_ROWS_MAX * SD_PANEL] __attribute__((aligned(64)));
-    int blocks = (rows + k->rows - 1) / k->rows, panels = step->units / SD_UNITS;
-    for (int panel = 0; panel < panels; panel++)
-        for (int block = 0; block < blocks; block++) {
-            int first = rows * block / blocks, many = rows * (block + 1) / blocks - first;
+    float z[SD_ROWS_MAX * SD_PANEL] SD_ALIGNED;
+    for (int panel = 0; panel < step->units / SD_UNITS; panel++)
+        for (int first = 0; first < rows; first += SD_ROWS_MAX) {
+            int many = at_most(rows - first);
             if (count == 0)
-                memset(z, 0, sizeof z);
-            for (int i = 0; i < count; i++) {
-                const char *ahead = weights_ahead(products[i].matrix, k->precision, panel, block, blocks);
-                k->product(&products[i], panel, first, many, z, i > 0, ahead);
-            }
+                memset(z, 0, (size_t)many * SD_PANEL * sizeof *z);
+            for (int i = 0; i < count; i++)
+                k->product(&products[i], panel, first, many, z, i > 0,
+                           next_panel(products[i].matrix, k->precision, panel));
             k->cell(step, panel, first, many, z);
         }
 }
@@ -257,9 +259,8 @@ static void dense_layer(run *w, int first, int leaves)
 {
     const sd_network *n = w->network;
     const sd_kernels *k = w->kernels;
-    float z[SD_ROWS_MAX * SD_PANEL] __attribute__((aligned(64)));
-    int digits = n->precision == SD_INT8 ? 2 : 1, rows = digits * leaves,
-        blocks = (rows + k->rows - 1) / k->rows;
+    float z[SD_ROWS_MAX * SD_PANEL] SD_ALIGNED;
+    int digits = n->precision == SD_INT8 ? 2 : 1, rows = digits * leaves;
     for (int i = 0; i < leaves; i++)
         send_leaf(w, w->ends + (size_t)(first + i) * (size_t)n->units_padded,
                   w->head_operand + (size_t)(digits * i) * w->h_stride);
@@ -268,11 +269,10 @@ static void dense_layer(run *w, int first, int leaves)
                           .stride = w->h_stride,
                           .quantum = 1.0f / (float)SD_LEAF_STEPS};
     for (int panel = 0; panel * SD_PANEL < n->classes_padded; panel++)
-        for (int block = 0; block < blocks; block++) {
-            int low = rows * block / blocks, high = rows * (block + 1) / blocks;
-            k->product(&product, panel, low, high - low, z, false,
-                       weights_ahead(&n->dense, n->precision, panel, block, blocks));
-            for (int r = low; r < high; r++) {
+        for (int low = 0; low < rows; low += SD_ROWS_MAX) {
+            int many = at_most(rows - low);
+            k->product(&product, panel, low, many, z, false, next_panel(&n->dense, n->precision, panel));
+            for (int r = low; r < low + many; r++) {
                 const float *from = z + (r - low) * SD_PANEL;
                 float *to = w->logits + (size_t)(r / digits) * (size_t)n->classes_padded + panel * SD_PANEL;
                 for (int c = 0; c < SD_PANEL; c++)
