@@ -152,17 +152,17 @@ def _share_panel(axes, table: Table) -> None:
 
 
 def _column(figure, places, row: int, column: int, first: tuple | None, table: Table, title: str) -> tuple:
-    """The two panels of one model; `first` are those at the left, which have the labels."""
+    """The two panels of one model, with the vertical axes of the `first` one's; those at the left have labels."""
     above = figure.add_subplot(places[row, column], sharey=first and first[0])
     below = figure.add_subplot(places[row + 1, column], sharex=above, sharey=first and first[1])
     _loss_panel(above, table)
     _share_panel(below, table)
-    above.tick_params(labelbottom=False, labelleft=first is None)
-    below.tick_params(labelleft=first is None)
+    above.tick_params(labelbottom=False, labelleft=column == 0)
+    below.tick_params(labelleft=column == 0)
     above.set_title(title)
     below.set(xlabel="epoch", xlim=(0, 1.03 * max(1, table["epoch"].max())))
     below.xaxis.set_major_locator(style.ticker.MaxNLocator(4, integer=True))
-    if first is None:
+    if column == 0:
         above.set_ylabel("loss (nats)")
         below.set_ylabel("$P_D$")
     return above, below
@@ -180,15 +180,9 @@ def training(results: Results) -> Drawing | Missing:
     for i, model in enumerate(models):
         row, column = 2 * (i // columns), i % columns
         panels = _column(
-            figure,
-            places,
-            row,
-            column,
-            first if column else None,
-            results.history[model],
-            f"({'abcdefghijklmnop'[i]}) model {model}",
+            figure, places, row, column, first, results.history[model], f"({'abcdefghijklmnop'[i]}) model {model}"
         )
-        first = panels if column == 0 else first
+        first = first or panels
     handles, _ = panels[1].get_legend_handles_labels()
     style.legend_panel(figure, places[2 * blocks, :], handles, len(handles) if columns > 1 else 2)
     runs = ", ".join(f"{style.runs_text(len(results.seeds(m)))} of model {m}" for m in models)

@@ -103,7 +103,7 @@ def _run_notes(results: Results) -> list[str]:
     lacking = {m: f"{runs[m]} of {n} runs" for m, n in planned.items() if runs[m] < n}
     if lacking:
         notes.append(f"Not all runs that were asked for are complete: {_by_model(results, lacking)}.")
-    missing = [m for m in ("1.0", "1.1", "2.0", "2.1") if m not in {base_of(x) for x in results.models}]
+    missing = [m for m in ("1.0", "1.1", "2.0", "2.1") if m not in [x.removesuffix("-post") for x in results.models]]
     if missing:
         notes.append(
             f"Of the paper's four models {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in here."
