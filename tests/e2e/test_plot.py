@@ -33,8 +33,6 @@ sys.dont_write_bytecode = True
 from report import figures_detection, figures_operating, figures_training, paper, results as reading  # noqa: E402
 
 FIGURES = ("corpus", "training", "figure2", "figure3", "figure4", "roc", "early")
-# Written by some versions of the program only; a figure without its file is named, and the others are drawn.
-NEEDS = {"corpus": "corpus.json", "roc": "roc_markov_2.csv", "early": "early.csv"}
 WORDS = settings(
     model__units=24,
     model__forget_bias=3,
@@ -94,29 +92,20 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(f))
 
 
-def drawn(folder: Path) -> list[str]:
-    """The figures that there must be, from the files that there are."""
-    return [name for name in FIGURES if name not in NEEDS or (folder / NEEDS[name]).exists()]
-
-
 # ---- figures ----
 
 
-def test_every_figure_is_there_or_named(experiment: Path) -> None:
-    names = drawn(experiment)
+def test_every_figure_is_there(experiment: Path) -> None:
     assert {path.name for path in (experiment / "figures").iterdir()} == {
-        f"{n}.{f}" for n in names for f in ("svg", "pdf", "png")
+        f"{n}.{f}" for n in FIGURES for f in ("svg", "pdf", "png")
     }
     said = (experiment.parent / "said").read_text(encoding="utf-8")
-    assert said.count("not drawn: ") == len(FIGURES) - len(names)
-    assert all(NEEDS[name].split("_")[0] in said for name in FIGURES if name not in names)
+    assert "not drawn: " not in said
     assert str(experiment / "report.html") in said
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_show_something(experiment: Path, name: str) -> None:
-    if name not in drawn(experiment):
-        pytest.skip(f"this sipgpu writes no {NEEDS[name]}")
     picture = imread(experiment / "figures" / f"{name}.png")
     assert min(picture.shape[:2]) >= 500
     ink = (picture[..., :3] < 0.9).any(axis=2)
@@ -226,8 +215,6 @@ def test_tables_equal_the_files(experiment: Path, page: Page, name: str, labels:
 
 
 def test_comparison_equals_the_file(experiment: Path, page: Page) -> None:
-    if not (experiment / "comparison.csv").exists():
-        pytest.skip("this sipgpu writes no comparison.csv")
     names = (
         "p_d",
         "p_d_low",
@@ -254,8 +241,6 @@ def test_comparison_equals_the_file(experiment: Path, page: Page) -> None:
 
 
 def test_early_equals_the_files(experiment: Path, page: Page) -> None:
-    if not (experiment / "early.csv").exists():
-        pytest.skip("this sipgpu writes no early.csv")
     by_place = {
         (r["detector"], int(r["k"])): (r["p_d"], r["p_fa"])
         for r in rows(experiment / "early.csv")
@@ -300,7 +285,7 @@ def test_the_papers_points(experiment: Path) -> None:
 
 
 def test_captions_say_what_is_shown(experiment: Path, page: Page) -> None:
-    assert set(page.captions) == set(drawn(experiment))
+    assert set(page.captions) == set(FIGURES)
     for name, caption in page.captions.items():
         assert len(caption) > 120, name
         if name != "corpus":
@@ -490,7 +475,7 @@ def test_in_a_browser(experiment: Path, tmp_path: Path, scheme: str) -> None:
     assert [item["width"] for item in found] == list(WIDTHS)
     for item in found:
         assert item["overflow"] <= 0 and item["faults"] == []
-        assert len(item["images"]) == len(drawn(experiment))
+        assert len(item["images"]) == len(FIGURES)
         assert all(width > 100 and height > 100 and shown > 250 for width, height, shown in item["images"])
         assert (item["back"] > 0.5) == (scheme == "light") and item["contrast"] >= 4.5
 
@@ -592,8 +577,6 @@ def test_damaged_files(copied: Path, what: str) -> None:
 )
 def test_damaged_corpus(copied: Path, edit: Any, names: tuple[str, ...]) -> None:
     path = copied / "corpus.json"
-    if not path.exists():
-        pytest.skip("this sipgpu writes no corpus.json")
     found = json.loads(path.read_text(encoding="utf-8"))
     edit(found)
     path.write_text(json.dumps(found), encoding="utf-8")
@@ -625,5 +608,5 @@ def test_without_matplotlib(experiment: Path, tmp_path: Path) -> None:
 def test_pictures_in_the_page_are_those_in_the_files(experiment: Path, page: Page) -> None:
     sources = [names["src"] or "" for tag, names in page.tags if tag == "img"]
     inside = [base64.b64decode(source.split("base64,")[1]) for source in sources]
-    assert {*inside} == {(experiment / "figures" / f"{name}.svg").read_bytes() for name in drawn(experiment)}
+    assert {*inside} == {(experiment / "figures" / f"{name}.svg").read_bytes() for name in FIGURES}
     assert all(ElementTree.parse(io.BytesIO(picture)) for picture in inside)
