@@ -132,15 +132,21 @@ def make_model(options: argparse.Namespace, work: Path) -> tuple[Path, Path]:
 
 
 def export(options: argparse.Namespace, model: Path, work: Path) -> tuple[dict[str, Path], dict[str, Any]]:
-    """The model in each form, and what `sipgpu export` said of it."""
+    """The model in each form, and what `sipgpu export` said of it; with --work, those from before that are newer
+    than the model and the program stay."""
     paths = {name: work / f"model_{name}.sipm" for name in PRECISIONS}
     paths |= {"onnx": work / "model.onnx", "keras": work / "model.keras"}
-    told = {}
+    told, newest = {}, max(Path(p).stat().st_mtime for p in (model, options.sipgpu))
     for name, path in paths.items():
+        said = path.with_name(path.name + ".json")
+        if path.exists() and said.exists() and said.stat().st_mtime > newest:
+            told[name] = json.loads(said.read_text(encoding="utf-8"))
+            continue
         say(f"exporting {path.name}")
         weights = ["--weights", name] if name in PRECISIONS else []
         told[name] = json.loads(run(options.sipgpu, "export", "--json", "--force", "--model", model, *weights,
                                     "--out", path))
+        said.write_text(json.dumps(told[name]), encoding="utf-8")
     return paths, told
 
 
