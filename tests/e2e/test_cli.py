@@ -207,12 +207,14 @@ def test_dump_config_writes_nothing(sipgpu: Sipgpu, tmp_path: Path) -> None:
 
 
 def test_config_files_of_the_project(sipgpu: Sipgpu) -> None:
-    """Every file in configs/ is understood."""
+    """Every file in configs/ is understood; test_study.py says so of the list of the study's runs."""
     files = sorted((Path(__file__).parents[2] / "configs").rglob("*.ini"))
-    if not files:
-        pytest.skip("there is no file in configs/")
+    assert files
     for path in files:
-        command = ["corpus", "synth"] if "[synth]" in path.read_text(encoding="utf-8") else ["train"]
+        text = path.read_text(encoding="utf-8")
+        if "[words]" in text:
+            continue
+        command = ["corpus", "synth"] if "[synth]" in text else ["train"]
         sipgpu.ok(*command, "--config", path, "--dump-config")
 
 
