@@ -8,9 +8,9 @@
  */
 #include "sipdetect/kernels_dot.h"
 
-/* Loops over accumulators are written out, so that these are registers. */
+/* Loops over accumulators are written out, so that these are registers; clang does so by itself. */
 #ifdef __clang__
-#define SD_UNROLL _Pragma("unroll")
+#define SD_UNROLL
 #else
 #define SD_UNROLL _Pragma("GCC unroll 32")
 #endif
