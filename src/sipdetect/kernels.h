@@ -16,7 +16,8 @@
 enum {
     SD_UNITS = SD_PANEL / 4,  /* of a panel */
     SD_ROWS_MAX = 64,         /* rows of one product */
-    SD_H_STEPS = 124,         /* int8: h is sent as round(124 h + what rounding has left before) */
+    SD_H_STEPS = 123,         /* int8: h is sent as round(123 h + what rounding has left before) */
+    SD_SHAPING = 3,           /* time steps that this comes from */
     SD_LEAF_STEPS = 127 * 256 /* and to the dense layer as two digits of round(32512 h) */
 };
 
@@ -42,8 +43,8 @@ typedef struct {
     float *h;      /* fp32, NULL if nobody reads it */
     void *operand; /* the next step's */
     size_t stride;
-    const float *carry_before, *left_before; /* int8: what rounding left, see kernels_loops.h */
-    float *carry, *left;
+    float *const *left_before, *const
+                                   *left; /* int8: what rounding left, SD_SHAPING of each; kernels_loops.h */
 } sd_step;
 
 struct sd_kernels {

@@ -8,9 +8,9 @@
  */
 #include "sipdetect/kernels_dot.h"
 
-/* Loops over accumulators are written out, so that these are registers. */
+/* Loops over accumulators are written out, so that these are registers; clang does so by itself. */
 #ifdef __clang__
-#define SD_UNROLL _Pragma("unroll")
+#define SD_UNROLL
 #else
 #define SD_UNROLL _Pragma("GCC unroll 32")
 #endif
@@ -136,34 +136,35 @@ __attribute__((noinline)) static void update_units(const float *restrict sum, fl
     }
 }
 
-/* int8: h is sent as whole steps of 1/124.  What rounding has left in the last two time steps goes into the
- * next ones, x = 124 h + 2 e' - e'', so that errors cancel over time (second-order noise shaping) instead of
- * adding up in the slow cells; |x| <= 125.5 fits a byte.  carry is 2 e' - e''. */
-__attribute__((noinline)) static void round_int8(const float *restrict h, float *restrict carry,
-                                                 float *restrict left, uint8_t *restrict q)
+/* int8: h is sent as whole steps of 1/123.  What rounding has left in the last three time steps, the latest
+ * first, goes into the next one, x = 123 h + 3 e1 - 3 e2 + e3, so that errors cancel over time (third-order
+ * noise shaping) instead of adding up in the slow cells; |x| <= 126.5 fits a byte.  left0 is what x gets in
+ * the next step, left1 and left2 what left0 gets in those after. */
+__attribute__((noinline)) static void round_int8(const float *restrict h, float *restrict left0,
+                                                 float *restrict left1, float *restrict left2,
+                                                 uint8_t *restrict q)
 {
     for (int j = 0; j < SD_UNITS; j++) {
-        float x = h[j] * (float)SD_H_STEPS + carry[j];
+        float x = h[j] * (float)SD_H_STEPS + left0[j];
         float shifted = x + 12582912.0f; /* 1.5 * 2^23: rounds to an integer, left in the low bits */
-        float left_now = x - (shifted - 12582912.0f);
+        float error = x - (shifted - 12582912.0f);
         q[j] = (uint8_t)(sg_bits_from_float(shifted) + 128u);
-        carry[j] = 2.0f * left_now - left[j];
-        left[j] = left_now;
+        left0[j] = 3.0f * error + left1[j];
+        left1[j] = left2[j] - 3.0f * error;
+        left2[j] = error;
     }
 }
 
 SD_INLINE void send_int8(const sd_step *s, size_t before, size_t at, const float *h, void *operand)
 {
-    float carry[SD_UNITS] SD_ALIGNED = {0}, left[SD_UNITS] SD_ALIGNED = {0};
+    float left[SD_SHAPING][SD_UNITS] SD_ALIGNED = {{0}};
     uint8_t q[SD_UNITS];
-    if (s->c_before) {
-        memcpy(carry, s->carry_before + before, sizeof carry);
-        memcpy(left, s->left_before + before, sizeof left);
-    }
-    round_int8(h, carry, left, q);
+    for (int i = 0; i < SD_SHAPING && s->c_before; i++)
+        memcpy(left[i], s->left_before[i] + before, sizeof left[i]);
+    round_int8(h, left[0], left[1], left[2], q);
     memcpy(operand, q, sizeof q);
-    memcpy(s->left + at, left, sizeof left);
-    memcpy(s->carry + at, carry, sizeof carry);
+    for (int i = 0; i < SD_SHAPING; i++)
+        memcpy(s->left[i] + at, left[i], sizeof left[i]);
 }
 
 SD_INLINE void send(sd_precision precision, const sd_step *s, size_t before, size_t at, const float *h,

@@ -10,7 +10,7 @@ enum { HEAD_ROWS = 64 }; /* through the dense layer at a time */
 typedef struct {
     float *c;
     char *operand;
-    float *carry, *left; /* int8 */
+    float *left[SD_SHAPING]; /* int8 */
 } layer_state;
 
 /* The room, and the batch in hand. */
@@ -55,8 +55,8 @@ static size_t lay_out(run *w, const sd_network *n, int batch, char *room)
             layer_state *s = &w->state[layer][side];
             s->c = carve(room, &used, floats);
             s->operand = carve(room, &used, rows * w->h_stride);
-            s->carry = shaped ? carve(room, &used, floats) : NULL;
-            s->left = shaped ? carve(room, &used, floats) : NULL;
+            for (int i = 0; i < SD_SHAPING; i++)
+                s->left[i] = shaped ? carve(room, &used, floats) : NULL;
         }
     w->h = carve(room, &used, floats);
     w->ends = carve(room, &used, floats);
@@ -220,9 +220,7 @@ static void run_layer(run *w, int layer, int t, int nodes)
                     .h = layer == n->layers - 1 ? w->h : NULL,
                     .operand = after->operand,
                     .stride = w->h_stride,
-                    .carry_before = before->carry,
                     .left_before = before->left,
-                    .carry = after->carry,
                     .left = after->left};
     run_step(w->kernels, &step, products, count, nodes);
 }

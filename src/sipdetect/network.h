@@ -14,14 +14,17 @@
  * one more.
  *
  * int8: weight = q * scale[c], q in -127..127, one scale a column.  Products are exact integers, so that all
- * levels have equal bits.  Within the LSTM, h is sent as whole steps of 1/124; what rounding leaves is fed
- * back into the next two time steps (second-order noise shaping), because slow cells add up errors over the
+ * levels have equal bits.  Within the LSTM, h is sent as whole steps of 1/123; what rounding leaves is fed
+ * back into the next three time steps (third-order noise shaping), because slow cells add up errors over the
  * zero steps after a dialog: at full width, plain rounding to 8 bits changes probabilities by up to 0.15,
- * shaped rounding by 0.02, no more than the rounding of the weights does.  The dense layer gets the last h as
- * 16 bits, two digits of 8. bf16: products of bf16 weights and h rounded to bf16, summed in fp32. Everything
- * else is fp32; softmax sums and moments are double.  Sums run over k in order, one accumulator for each row
- * and column: results do not depend on which rows are computed together.  Levels with fused multiply-adds
- * have equal bits in fp32; bf16 differs within rounding.
+ * shaped rounding by 0.01, no more than the rounding of the weights does.  The dense layer gets the last h as
+ * 16 bits, two digits of 8.
+ *
+ * bf16: products of bf16 weights and h rounded to bf16, summed in fp32.
+ *
+ * Everything else is fp32; softmax sums and moments are double.  Sums run over k in order, one accumulator
+ * for each row and column (AMX: by 16 words of h): results do not depend on which rows are computed together.
+ * Levels with fused multiply-adds have equal bits in fp32; bf16 differs within rounding.
  */
 #ifndef SD_NETWORK_H
 #define SD_NETWORK_H

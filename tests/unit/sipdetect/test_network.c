@@ -152,7 +152,7 @@ static void reference_free(reference *r)
 }
 
 typedef struct {
-    double h, c, sent, error, error_before;
+    double h, c, sent, error[3];
 } unit_state;
 
 static void send_unit(sd_precision precision, unit_state *u)
@@ -161,10 +161,11 @@ static void send_unit(sd_precision precision, unit_state *u)
     if (precision == SD_BF16)
         u->sent = (double)sg_float_from_bf16(sg_bf16_from_float((float)u->h));
     if (precision == SD_INT8) {
-        double x = 124 * u->h + 2 * u->error - u->error_before, q = rint(x);
-        u->error_before = u->error;
-        u->error = x - q;
-        u->sent = q / 124;
+        double x = 123 * u->h + 3 * u->error[0] - 3 * u->error[1] + u->error[2], q = rint(x);
+        u->error[2] = u->error[1];
+        u->error[1] = u->error[0];
+        u->error[0] = x - q;
+        u->sent = q / 123;
     }
 }
 
