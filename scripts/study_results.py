@@ -4,7 +4,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 from pathlib import Path
 
@@ -15,8 +14,6 @@ LEVELS = ("0.9", "0.99", "0.999", "1")
 PLATEAU = 0.9
 SPLITS = ("train", "validation", "test")
 CURVES = ("epoch", "update", "loss", "train_pd", "validation_pd", "test_pd", "learning_rate", "gradient_norm")
-# Okabe and Ito's colours: distinct to colour-blind readers too.
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -189,81 +186,6 @@ def markdown(plan: Plan, rows: list[tuple[Run, dict]]) -> str:
     return "\n".join(text) + "\n"
 
 
-# ---- the figure ----
-
-Shown = list[tuple[Run, tuple[str, ...], tuple[str, ...]]]  # a run, its centre, what it changes
-
-
-def panel_runs(plan: Plan, choices: list[tuple[str, ...]], runs: list[Run]) -> Shown:
-    """The centres, and the runs that differ from one by one of the choices; of the first seed and the common width."""
-    shown = []
-    for run in runs:
-        centre, changes = plan.centre(run.words)
-        first = plan.without_repeats(run.words) == run.words
-        if centre and first and run.settings["model.units"] == plan.width and (not changes or changes in choices):
-            shown.append((run, centre, changes))
-    used = {centre for _, centre, changes in shown if changes}
-    return [item for item in shown if item[1] in used]
-
-
-def draw_panel(top, bottom, shown: Shown, choices: list[tuple[str, ...]], styles: dict) -> None:
-    """Loss above, P_D below: the colour is the change, the style of the line the centre."""
-    from matplotlib.lines import Line2D
-    variants = [choice for choice in [(), *choices] if any(changes == choice for _, _, changes in shown)]
-    colours = dict(zip(variants, COLOURS))
-    for run, centre, changes in shown:
-        lines = run.history()
-        tested = [line for line in lines if line["train_pd"]]
-        look = {"color": colours[changes], "linestyle": styles[centre], "linewidth": 1.2}
-        top.plot([int(line["update"]) for line in lines], [float(line["loss"]) for line in lines], **look)
-        bottom.plot([int(line["update"]) for line in tested], [float(line["train_pd"]) for line in tested], **look)
-    bottom.legend([Line2D([], [], color=colours[variant]) for variant in variants],
-                  [" ".join(variant) or "unchanged" for variant in variants], fontsize=7, loc="upper left", handlelength=1.2)
-    top.set(yscale="log", xscale="log")
-    bottom.set(ylim=(0, 1.03))
-    for axis in (top, bottom):
-        axis.grid(alpha=0.3, linewidth=0.5)
-
-
-def draw(plan: Plan, rows: list[tuple[Run, dict]], path: Path) -> None:
-    panels = {name: panel_runs(plan, choices, [run for run, _ in rows]) for name, choices in plan.panels.items()}
-    panels = {name: shown for name, shown in panels.items() if shown}
-    if not panels:
-        return
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.lines import Line2D
-    styles = dict(zip(plan.centres, ("-", ":", "--", "-.")))
-    columns = min(4, len(panels))
-    bands = math.ceil(len(panels) / columns)
-    figure, axes = plt.subplots(2 * bands, columns, figsize=(3.6 * columns, 4.4 * bands + 0.8), sharex=True,
-                                sharey="row", squeeze=False, layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.4 / figure.get_figheight()))  # the rest is the legend's
-    pairs = [(axes[2 * band][i], axes[2 * band + 1][i]) for band in range(bands) for i in range(columns)]
-    for place, (top, bottom) in enumerate(pairs):
-        if place >= len(panels):
-            top.set_axis_off()
-            bottom.set_axis_off()
-            continue
-        name = list(panels)[place]
-        draw_panel(top, bottom, panels[name], plan.panels[name], styles)
-        top.set_title(name)
-        if place % columns == 0:
-            top.set_ylabel("loss")
-            bottom.set_ylabel("P_D (train)")
-        if place + columns >= len(panels):
-            bottom.set_xlabel("updates")
-            bottom.tick_params(labelbottom=True)
-    figure.legend([Line2D([], [], color="#555555", linestyle=style) for style in styles.values()],
-                  [" ".join(centre) for centre in styles], loc="upper center", ncols=len(styles), fontsize=9,
-                  frameon=False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=140, metadata={"Software": None})
-    plt.close(figure)
-    replace(path, picture.getvalue())
-
-
 # ---- all of it ----
 
 def provenance(plan: Plan, rows: list[tuple[Run, dict]]) -> dict:
@@ -303,6 +225,10 @@ def write(plan: Plan, out: Path) -> None:
         warn("no run has been trained for an epoch yet")
         return
     try:
-        draw(plan, rows, out / "study.png")
+        import study_figure  # with matplotlib, which takes a second and may not be there
     except ImportError as error:
         warn(f"study.png is left out: {error}; Debian's package is python3-matplotlib")
+        return
+    drawing = study_figure.figure(plan, [run for run, _ in rows])
+    if drawing is not None:
+        replace(out / "study.png", drawing.as_bytes("png"))
