@@ -334,14 +334,14 @@ static sg_status train_runs(sg_experiment *e, run_kind wanted)
     int missing = 0;
     for (int i = 0; i < e->count; i++)
         missing += !e->run[i].complete;
+    const int at_once = missing > 0 && e->config->jobs > missing ? missing : (int)e->config->jobs;
+    SG_TRY(write_model_settings(e, at_once));
     if (missing == 0)
         return SG_OK;
     training_state t = {.experiment = e};
     SG_TRY(choose_kind(e->config, wanted, &t.kind, device));
-    const int at_once = e->config->jobs < missing ? (int)e->config->jobs : missing;
     sg_note("%d of %d runs to train, %d at a time, as %s on %s, in %s", missing, e->count, at_once,
             t.kind == RUN_AS_THREADS ? "threads" : "processes", device, e->folder);
-    SG_TRY(write_model_settings(e, at_once));
     sg_status status = run_children(&t, e, at_once);
     free_training(&t);
     return status;

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -69,6 +70,15 @@ def test_again_keeps_what_is_there(sipgpu: Sipgpu, corpus: Path, experiment: Pat
     sipgpu.ok("experiment", "--corpus", corpus, "--out", experiment, "--models", "1.0,2.1", "--seeds", 2, *WORDS)
     assert {path: path.stat().st_mtime_ns for path in experiment.glob("runs/*/model.h5")} == before
     assert (experiment / "table6.csv").read_bytes() == table
+
+
+def test_finished_runs_come_with_their_settings(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    """Runs that `train` finished alone, or whose settings were lost, are as good as those trained here."""
+    before = (experiment / "model1.0.ini").read_text(encoding="utf-8")
+    shutil.copytree(experiment / "runs/model1.0_seed1", tmp_path / "out/runs/model1.0_seed1")
+    sipgpu.ok("experiment", "--corpus", corpus, "--out", tmp_path / "out", "--models", "1.0", "--seeds", 1, "--jobs", 2, *WORDS)
+    after = (tmp_path / "out/model1.0.ini").read_text(encoding="utf-8")
+    assert re.split(r"\[engine\]", before)[0] == re.split(r"\[engine\]", after)[0]
 
 
 def test_other_settings_are_refused(sipgpu: Sipgpu, corpus: Path, experiment: Path) -> None:
