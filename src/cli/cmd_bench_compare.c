@@ -13,6 +13,7 @@ static const sg_option table[] = {
     SG_BENCH_INT(steps, "20", 1, 1000000, "steps to take"),
     SG_BENCH_TEXT(with, "cpu", "DEVICE", "the engine to compare with"),
     SG_BENCH_ENUM(with_precision, "fp32", SG_PRECISION_CHOICES, "what its products are computed in"),
+    SG_BENCH_ENUM(graphs, "off", "off|on", "cuda: launch each step of the first engine as one CUDA graph"),
     SG_BENCH_DEVICE_OPTIONS,
 };
 /* clang-format on */
@@ -20,9 +21,10 @@ static const sg_option table[] = {
 static const char about[] =
     "Trains the same network on the same batches with two engines, and shows the losses of each\n"
     "step side by side and how far apart the weights are at the end.  An engine compared with\n"
-    "itself must give the same bits.";
+    "itself must give the same bits, as graphs or not.";
 
 typedef struct {
+    sg_bench_options with; /* those of the second engine, which never launches graphs */
     sg_bench_trainer trainer[2];
     sg_params weights[2];
     double *loss;              /* [steps][2] */
@@ -99,7 +101,10 @@ static sg_status compare(const char *name, const sg_bench_options *o, const sg_b
                          comparison *c)
 {
     SG_TRY(sg_bench_trainer_open(o, data, o->device, o->precision, (uint64_t)o->seed, &c->trainer[0]));
-    SG_TRY(sg_bench_trainer_open(o, data, o->with, o->with_precision, (uint64_t)o->seed, &c->trainer[1]));
+    c->with = *o;
+    c->with.graphs = 0;
+    SG_TRY(
+        sg_bench_trainer_open(&c->with, data, o->with, o->with_precision, (uint64_t)o->seed, &c->trainer[1]));
     SG_TRY(take_steps(o, c));
     if (o->json)
         return print_json(name, o, c);

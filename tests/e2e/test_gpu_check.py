@@ -71,7 +71,7 @@ def answer():
     if words[:2] == ["bench", "compare"]:
         same = after("--precision") == after("--with-precision") and after("--device") == after("--with")
         return {"loss": [[1, 1]], "loss_difference": 0 if same else float(os.environ.get("DIFFERENCE", "1e-6")),
-                "weights_difference": 0, "identical": same and "DIFFERENT" not in os.environ}
+                "weights_difference": 0, "identical": same and os.environ.get("DIFFERENT") not in ("1", after("--graphs") == "on" and "graphs")}
     if words[:2] == ["bench", "device"]:
         return {"copy_gbs": 4000, "gemm_gflops": 700000, "moments_gbs": 3000}
     if words[:2] == ["bench", "train"]:
@@ -221,7 +221,7 @@ def test_failing_command(gpu_check: GpuCheck, bundle: Path, fault: str) -> None:
     assert done.returncode == 1
     assert gpu_check.status == {"devices": "ok", "agreement": "failed", "ceilings": "ok", "train": "ok"}
     entry = gpu_check.report["stages"]["agreement"]
-    assert len(entry["failures"]) == 1 and len(entry["runs"]) == 6  # the other comparisons ran
+    assert len(entry["failures"]) == 1 and len(entry["runs"]) == 9  # the other comparisons ran
     expected = {"fail": "it went wrong", "crash": "SIGSEGV", "garbage": "no JSON"}[fault]
     assert expected in entry["failures"][0]
 
@@ -230,10 +230,20 @@ def test_wrong_figures(gpu_check: GpuCheck, bundle: Path) -> None:
     done = run_fake(gpu_check, bundle, "--stages", "agreement", DIFFERENCE="nan", DIFFERENT="1")
     assert done.returncode == 1
     failures = gpu_check.report["stages"]["agreement"]["failures"]
-    assert sum("not the same bits" in text for text in failures) == 3
+    assert sum("not the same bits" in text for text in failures) == 6
     assert sum("nan apart" in text for text in failures) == 2
     assert gpu_check.met["cuda and cpu, fp32: difference of the losses"] is False
     assert gpu_check.met["the same seed gives the same bits"] is False
+    assert gpu_check.met["and so it does as graphs"] is False
+
+
+def test_wrong_graphs(gpu_check: GpuCheck, bundle: Path) -> None:
+    """Whatever a graph gets wrong is found, though kernels launched one by one are right."""
+    assert run_fake(gpu_check, bundle, "--stages", "agreement", DIFFERENT="graphs").returncode == 1
+    failures = gpu_check.report["stages"]["agreement"]["failures"]
+    assert len(failures) == 3 and all(", graphs" in text for text in failures)
+    assert gpu_check.met["the same seed gives the same bits"] is True
+    assert gpu_check.met["and so it does as graphs"] is False
 
 
 def test_failing_unit_test(gpu_check: GpuCheck, bundle: Path) -> None:
