@@ -426,6 +426,7 @@ def provenance(results: Results) -> str:
         ("program", f"{escape(text('tool'))}, commit <code>{escape(text('commit'))}</code>"),
         ("date", escape(text("date"))),
         ("computed on", escape(text("engine"))),
+        ("runs trained by", escape(_trained_by(p.get("runs")))),
         ("processor", escape(text("processor"))),
         (
             "libraries",
@@ -443,6 +444,23 @@ def provenance(results: Results) -> str:
         "complete; its own seconds are then fewer than those of their training.",
         [("", "text"), ("", "text long")],
         [([name, cell], "") for name, cell in rows],
+    )
+
+
+def _trained_by(runs: Any) -> str:
+    """The programs and engines that the runs were trained with: one line where all are alike."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for run in runs if isinstance(runs, list) else []:
+        if isinstance(run, dict):
+            what = tuple(str(run.get(key, "not recorded")) for key in ("tool", "commit", "engine"))
+            alike.setdefault(what, []).append(str(run.get("date", ""))[:10])
+    return (
+        "; ".join(
+            f"{runs_text(len(dates))}: {tool}, commit {commit}, {engine}, "
+            f"{' to '.join(dict.fromkeys((min(dates), max(dates))))}"
+            for (tool, commit, engine), dates in alike.items()
+        )
+        or "not recorded"
     )
 
 

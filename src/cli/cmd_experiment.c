@@ -387,20 +387,43 @@ static sg_status write_corpus(const sg_experiment *e, const sg_corpus *corpus)
     return status;
 }
 
+/* provenance.json: this command, and where each run that the tables hold was trained. */
+static sg_status write_provenance(const sg_experiment *e, sg_provenance provenance)
+{
+    char path[SG_PATH_MAX];
+    sg_provenance_run *runs;
+    SG_TRY(sg_path_join(path, e->folder, "provenance.json"));
+    SG_TRY(sg_alloc(&runs, e->count, "runs"));
+    provenance.runs = runs;
+    sg_status status = SG_OK;
+    for (int i = 0; i < e->count && status == SG_OK; i++) {
+        if (!e->run[i].complete)
+            continue;
+        sg_provenance_run *run = &runs[provenance.run_count++];
+        snprintf(run->name, sizeof run->name, "%s", e->run[i].name);
+        status = sg_path_join(run->provenance, e->run[i].folder, "provenance.json");
+    }
+    if (status == SG_OK)
+        status = sg_provenance_write(&provenance, path);
+    free(runs);
+    return status;
+}
+
 static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, bool json, double start, int argc,
                           char **argv)
 {
-    char path[SG_PATH_MAX];
     sg_experiment_results results;
     sg_status status = sg_experiment_evaluate(e, &results);
-    const sg_provenance provenance = {
-        "experiment", argc, argv, results.engine, e->config->corpus, corpus->digest, sg_seconds() - start};
     if (status == SG_OK)
         status = write_corpus(e, corpus);
     if (status == SG_OK)
-        status = sg_path_join(path, e->folder, "provenance.json");
-    if (status == SG_OK)
-        status = sg_provenance_write(&provenance, path);
+        status = write_provenance(e, (sg_provenance){.command = "experiment",
+                                                     .argc = argc,
+                                                     .argv = argv,
+                                                     .engine = results.engine,
+                                                     .corpus = e->config->corpus,
+                                                     .corpus_digest = corpus->digest,
+                                                     .seconds = sg_seconds() - start});
     if (status == SG_OK)
         status = print_results(&results, e->folder, json);
     if (status == SG_OK && results.runs < e->count)

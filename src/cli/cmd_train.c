@@ -173,8 +173,13 @@ static sg_status print_results(const train_options *o, const sg_trained *trained
 static sg_status write_provenance(const sg_trained *trained, const sg_config *config, const sg_corpus *corpus,
                                   const char *path, int argc, char **argv)
 {
-    const sg_provenance provenance = {
-        "train", argc, argv, trained->engine, config->corpus, corpus->digest, trained->seconds};
+    const sg_provenance provenance = {.command = "train",
+                                      .argc = argc,
+                                      .argv = argv,
+                                      .engine = trained->engine,
+                                      .corpus = config->corpus,
+                                      .corpus_digest = corpus->digest,
+                                      .seconds = trained->seconds};
     sg_h5_lock(); /* it asks libhdf5 for its version */
     sg_status status = sg_provenance_write(&provenance, path);
     sg_h5_unlock();

@@ -49,6 +49,27 @@ static void processor_name(char *text, size_t size)
         fclose(f);
 }
 
+/* What a run's own record says of where it was trained. */
+static cJSON *run_object(const sg_provenance_run *run)
+{
+    static const char *const keys[] = {"tool", "commit", "date", "processor", "engine", "seconds"};
+    char *text = NULL;
+    size_t length = 0;
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "run", run->name);
+    if (sg_file_read(run->provenance, 1 << 20, &text, &length) != SG_OK)
+        return object;
+    cJSON *record = cJSON_ParseWithLength(text, length);
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        cJSON *value = cJSON_DetachItemFromObject(record, keys[k]);
+        if (value)
+            cJSON_AddItemToObject(object, keys[k], value);
+    }
+    cJSON_Delete(record);
+    free(text);
+    return object;
+}
+
 static cJSON *provenance_object(const sg_provenance *p)
 {
     char text[256];
@@ -76,6 +97,11 @@ static cJSON *provenance_object(const sg_provenance *p)
     cJSON_AddStringToObject(root, "corpus", p->corpus);
     cJSON_AddStringToObject(root, "corpus_digest", p->corpus_digest);
     cJSON_AddNumberToObject(root, "seconds", (double)(long)(p->seconds * 1000) / 1000);
+    if (p->runs) {
+        cJSON *runs = cJSON_AddArrayToObject(root, "runs");
+        for (int i = 0; i < p->run_count; i++)
+            cJSON_AddItemToArray(runs, run_object(&p->runs[i]));
+    }
     return root;
 }
 

@@ -22,6 +22,11 @@ sg_status sg_run_paths_make(sg_run_paths *paths, const char *folder);
 /* Whether a run in this folder has finished. */
 bool sg_run_is_complete(const char *folder);
 
+/* A run whose results went into what is recorded, and its own provenance.json. */
+typedef struct {
+    char name[64], provenance[SG_PATH_MAX];
+} sg_provenance_run;
+
 typedef struct {
     const char *command; /* "train", "experiment", ... */
     int argc;            /* the words after it */
@@ -29,10 +34,13 @@ typedef struct {
     const char *engine; /* sg_engine_description */
     const char *corpus, *corpus_digest;
     double seconds;
+    const sg_provenance_run *runs; /* [run_count] or NULL */
+    int run_count;
 } sg_provenance;
 
 /* Writes provenance as JSON: tool, commit, command, date, host processor, engine, library versions, corpus,
- * seconds. */
+ * seconds; and of each run its name with tool, commit, date, processor, engine and seconds, as far as its own
+ * record says them: runs may be older than the command that evaluates them, and of another machine. */
 sg_status sg_provenance_write(const sg_provenance *provenance, const char *path);
 
 /* "sipgpu 0.1.0 (commit)", for the tool attribute of files. */

@@ -6,6 +6,7 @@ Runs are threads or processes; both ways must give the same, bit for bit.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -79,6 +80,11 @@ def test_finished_runs_come_with_their_settings(sipgpu: Sipgpu, corpus: Path, ex
     sipgpu.ok("experiment", "--corpus", corpus, "--out", tmp_path / "out", "--models", "1.0", "--seeds", 1, "--jobs", 2, *WORDS)
     after = (tmp_path / "out/model1.0.ini").read_text(encoding="utf-8")
     assert re.split(r"\[engine\]", before)[0] == re.split(r"\[engine\]", after)[0]
+    # What was not trained now is known by its own record.
+    made, trained = (json.loads((tmp_path / "out" / name / "provenance.json").read_text(encoding="utf-8"))
+                     for name in (".", "runs/model1.0_seed1"))
+    assert made["runs"] == [{"run": "model1.0_seed1", **{key: trained[key] for key in (
+        "tool", "commit", "date", "processor", "engine", "seconds")}}]
 
 
 def test_other_settings_are_refused(sipgpu: Sipgpu, corpus: Path, experiment: Path) -> None:

@@ -315,6 +315,8 @@ def test_provenance_is_shown(page: Page, experiment: Path) -> None:
     assert cells["command"] == " ".join(provenance["command"]) and provenance["commit"] in cells["program"]
     assert cells["computed on"] == provenance["engine"] and provenance["corpus_digest"] in cells["corpus"]
     assert cells["seconds of this command"] == str(provenance["seconds"])
+    assert all(run[key] in cells["runs trained by"] for run in provenance["runs"] for key in ("commit", "engine"))
+    assert str(len(provenance["runs"])) in cells["runs trained by"].split(":")[0]
 
 
 def test_nothing_comes_from_outside(page: Page, experiment: Path) -> None:
