@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import subprocess
 import sys
@@ -136,6 +137,19 @@ def test_the_printed_recipe_needs_no_reading(doctored: Callable[..., Path]) -> N
     ini.write_text("\n".join(lines) + "\n", encoding="utf-8")
     statement = find(run(folder).stdout, "fully learn")
     assert statement["verdict"] == "**reproduced**" and "the printed recipe" in statement["our reading"]
+
+
+def test_printed_limits(experiment: Path) -> None:
+    """Moments of the paper's lambda and more are no detection: the same counts as from the moments themselves."""
+    with open(experiment / "moments_model1.0_test.csv", newline="", encoding="utf-8") as f:
+        dialogs = [row for row in csv.DictReader(f) if row["seed"] == "1" for _ in range(int(row["dialogs"]))]
+    new, known = ([row for row in dialogs if row["known"] == answer] for answer in "01")
+    p_d, p_fa = (sum(float(r["skewness"]) < 0.999828 and float(r["kurtosis"]) < 0.999759 for r in rows) / len(rows)
+                 for rows in (new, known))
+    ours = find(run(experiment).stdout, "Threshold:")["ours"]
+    assert f"with the paper's lambda, the first run has P_D {100 * p_d:.2f}% and P_FA {100 * p_fa:.2f}%" in ours
+    # What the curve has at 3.95% is between what it has at no false alarms and all of it.
+    assert 0 <= float(re.search(r"at most 3.95%, P_D ([0-9.]+)%", ours)[1]) <= 100
 
 
 def test_models_that_were_not_run(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
