@@ -161,7 +161,7 @@ def precision(rows: list[tuple[Run, dict]]) -> list[str]:
 def introduction(plan: Plan, rows: list[tuple[Run, dict]]) -> list[str]:
     split = plan.corpus.facts["split"]
     done = sum(row["state"] in (COMPLETE, NOT_FINITE) for _, row in rows)
-    others = f"; {len(rows) - done} unfinished ones are shown as far as they are" if len(rows) > done else ""
+    others = f"; unfinished ones ({len(rows) - done}) are shown as far as they are" if len(rows) > done else ""
     return [
         f"Written by `scripts/study_stability` from {done} complete runs of {len(plan.runs)}{others}. Corpus: "
         f"{plan.corpus.facts['source']}, {split['train']['dialogs']} train dialogs. LSTM of "
