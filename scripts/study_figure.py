@@ -41,7 +41,7 @@ def draw_panel(top, bottom, shown: Shown, choices: list[tuple[str, ...]], dashes
             axes.plot([int(line["update"]) for line in chosen], [float(line[column]) for line in chosen],
                       linestyle=dashes[centre], linewidth=1, markevery=max(1, len(chosen) // MARKS), **looks[changes])
     bottom.legend([Line2D([], [], **looks[variant]) for variant in variants],
-                  [" ".join(variant) or "unchanged" for variant in variants], loc="upper left", handlelength=1.6)
+                  [" ".join(variant) or "unchanged" for variant in variants], loc="upper left", bbox_to_anchor=(0, -0.34), handlelength=1.6)
     top.set(yscale="log", xscale="log")
     bottom.set_ylim(0, 1.03)
     style.percent_axis(bottom.yaxis)
