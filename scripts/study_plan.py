@@ -177,11 +177,13 @@ class Plan:
             run.folder = kept[0] if kept else runs_folder / f"{run.name}-{run.key}"
 
     def select(self, patterns: list[str]) -> list[Run]:
-        """The runs whose name, or part of it, one of the patterns matches; all of them without patterns."""
+        """The runs whose name, or part of it, one of the patterns matches; all of them without patterns.  A whole name
+        stands for that run alone, though others go on where it ends."""
         if not patterns:
             return list(self.runs)
-        chosen = [run for run in self.runs
-                  if any(fnmatch.fnmatchcase(run.name, p) or fnmatch.fnmatchcase(run.name, f"*{p}*") for p in patterns)]
+        names = {run.name for run in self.runs}
+        globs = [p if p in names else f"*{p}*" for p in patterns]
+        chosen = [run for run in self.runs if any(fnmatch.fnmatchcase(run.name, glob) for glob in globs)]
         if not chosen:
             raise StudyError(f"no run is called like {' or '.join(patterns)}; --list shows them all")
         return chosen

@@ -292,6 +292,9 @@ def test_list_and_only(study: Study) -> None:
     listed = study("--list").stdout
     assert "3 runs, 0 done" in listed and "model.forget_bias=3" in listed and not study.runs.exists()
     assert [text in study("--list", "--only", "*high").stdout for text in ("plain+high", "clip")] == [True, False]
+    # A whole name is that run alone; part of one is every run that has it.
+    assert "1 runs, 0 done" in study("--list", "--only", "plain").stdout
+    assert "3 runs, 0 done" in study("--list", "--only", "plai").stdout
     study("--only", "clip")
     assert "3 runs, 1 done" in study("--list").stdout
 
