@@ -7,6 +7,8 @@ import json
 import os
 from pathlib import Path
 
+import study_detection
+from report import paper
 from study_plan import COMPLETE, NOT_FINITE, NOT_PART_OF_A_RUN, Plan, Run, warn
 
 LEVELS = ("0.9", "0.99", "0.999", "1")
@@ -70,6 +72,7 @@ def row_of(plan: Plan, run: Run) -> dict:
         row[f"{split}_pd"] = tested.get(f"{split}_pd", "")
     for split in SPLITS:
         row[f"{split}_ceiling"] = plan.corpus.facts["split"][split]["ceiling"]
+    row.update(study_detection.of(run, plan.corpus.path))
     row.update({key: value for key, value in run.settings.items() if key not in NOT_PART_OF_A_RUN})
     return row
 
@@ -81,7 +84,7 @@ def collect(plan: Plan) -> list[tuple[Run, dict]]:
 
 # ---- study.md ----
 
-def percent(value: str) -> str:
+def percent(value: float | str) -> str:
     return f"{100 * float(value):.2f}" if value != "" else "-"
 
 
@@ -99,6 +102,29 @@ def table(rows: list[tuple[Run, dict]]) -> list[str]:
                  *(percent(row[f"{split}_pd"]) for split in SPLITS),
                  row["outcome"] + ("" if row["state"] == COMPLETE else f" ({row['state']})")]
         text.append(f"| {' | '.join(map(str, cells))} |")
+    return text
+
+
+DETECTION_COLUMNS = ("run", "P_D train", "λ", "threshold P_D", "P_FA", "K-means P_D", "P_FA", "P_D of the skewness", "AUC")
+
+
+def detection_table(rows: list[tuple[Run, dict]]) -> list[str]:
+    """Table VI of every complete run, the paper's figures above."""
+    rows = [(run, row) for run, row in rows if row["lambda"] != ""]
+    if not rows:
+        return []
+    (_, *threshold), (_, *kmeans) = paper.TABLE6["threshold_both"], paper.TABLE6["kmeans"]
+    text = ["", "## What the detectors make of it", "",
+            "New dialogs of the test split by `sipgpu detect`, the network as it was after its last epoch. λ: mean minus variance "
+            "of the train split's normalised skewness. The last two columns are what the skewness is worth as a score, whatever "
+            f"the limit: P_D where P_FA is at most the paper's {percent(threshold[1])}%, and the area under the ROC curve.", "",
+            f"| {' | '.join(DETECTION_COLUMNS)} |", "|---|" + "---:|" * (len(DETECTION_COLUMNS) - 1),
+            f"| the paper's model 1.0 | 100.00 | {paper.LAMBDA[0]:.6f} | "
+            f"{' | '.join(percent(share) for share in (*threshold, *kmeans))} | - | - |"]
+    for run, row in rows:
+        shares = [percent(row[key]) for key in ("threshold_pd", "threshold_pfa", "kmeans_pd", "kmeans_pfa", "pd_at_paper_pfa")]
+        text.append(f"| {' '.join(run.words)} | {percent(row['train_pd'])} | {row['lambda']:.6f} | {' | '.join(shares)} | "
+                    f"{row['auc']:.4f} |")
     return text
 
 
@@ -179,7 +205,8 @@ def introduction(plan: Plan, rows: list[tuple[Run, dict]]) -> list[str]:
 
 def markdown(plan: Plan, rows: list[tuple[Run, dict]]) -> str:
     text = ["# Which settings train", "", *introduction(plan, rows), "", "![loss and P_D against updates](study.png)",
-            "", "## Does it reach P_D(train) = 1?", *answers(plan, rows), *precision(rows), "", "## All runs"]
+            "", "## Does it reach P_D(train) = 1?", *answers(plan, rows), *detection_table(rows), *precision(rows),
+            "", "## All runs"]
     for heading in dict.fromkeys(run.heading for run, _ in rows):
         text += ["", f"### {heading[:1].upper()}{heading[1:]}", "",
                  *table([(run, row) for run, row in rows if run.heading == heading])]
@@ -197,6 +224,7 @@ def provenance(plan: Plan, rows: list[tuple[Run, dict]]) -> dict:
         except (FileNotFoundError, json.JSONDecodeError):
             continue  # not complete
     values = {key: sorted({record[key] for record in records}) for key in ("tool", "commit", "processor", "engine")}
+    values["detection_tool"] = sorted({str(study_detection.kept(run)["tool"]) for run, _ in rows if study_detection.kept(run)})
     done = sum(row["state"] in (COMPLETE, NOT_FINITE) for _, row in rows)
     return {"command": "scripts/study_stability", "configuration": os.path.basename(plan.path),
             "corpus": plan.corpus.facts["source"], "corpus_digest": plan.corpus.facts["digest"], **values,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import json
 import shutil
 import signal
 import subprocess
@@ -124,6 +125,45 @@ def test_tables_say_what_the_runs_say(study: Study) -> None:
     text = (study.out / "study.md").read_text(encoding="utf-8")
     assert "3 complete runs of 3" in text and "| plain clip seed2 | 3 |" in text
     assert str(study.folder) not in text + (study.out / "provenance.json").read_text(encoding="utf-8")
+
+
+def detection_section(study: Study) -> str:
+    return (study.out / "study.md").read_text(encoding="utf-8").partition("## What the detectors")[2].partition("## All")[0]
+
+
+def test_detection_is_that_of_detect(study: Study, sipgpu: Sipgpu) -> None:
+    study("--only", "high")
+    (row,) = study.table()
+    sipgpu.ok("detect", "--model", study.run("plain+high") / "model.h5", "--corpus", study.corpus, "--out", study.folder / "d")
+    with open(study.folder / "d/table6.csv", encoding="utf-8", newline="") as f:
+        said = {line["detector"]: line for line in csv.DictReader(f)}
+    for ours, detector in (("threshold", "threshold_both"), ("kmeans", "kmeans")):
+        for share in ("pd", "pfa"):
+            assert float(row[f"{ours}_{share}"]) == pytest.approx(float(said[detector][share.replace("p", "p_", 1)]))
+    # The limit on the skewness, found again from the moments: known dialogs below it are at most 3.95%.
+    with open(study.folder / "d/moments_test.csv", encoding="utf-8", newline="") as f:
+        moments = [(float(line["skewness"]), line["known"] == "1", int(line["dialogs"])) for line in csv.DictReader(f)]
+    known, new = (sum(n for _, k, n in moments if k == which) for which in (True, False))
+    limits = [0.0, *sorted({score for score, _, _ in moments}), 2.0]
+    below = [[sum(n for score, k, n in moments if k == which and score < limit) for which in (True, False)] for limit in limits]
+    assert float(row["pd_at_paper_pfa"]) == pytest.approx(max(d / new for fa, d in below if fa / known <= 0.0395))
+    assert f"| plain high | {100 * float(row['train_pd']):.2f} | {float(row['lambda']):.6f} |" in detection_section(study)
+
+
+def test_detection_is_measured_once(study: Study, sipgpu: Sipgpu) -> None:
+    done = study("--only", "high", SIPGPU=wrapper(study, sipgpu, "out of memory", refused="detect*"))
+    assert "plain+high: no figures of detection: sipgpu: out of memory" in done.stderr
+    assert study.table()[0]["lambda"] == "" and not detection_section(study)
+    study("--report")
+    measured = study.table()[0]["lambda"]
+    assert measured and detection_section(study)
+    done = study("--report", SIPGPU=wrapper(study, sipgpu, "out of memory", refused="detect*"))
+    assert not done.stderr and study.table()[0]["lambda"] == measured
+    kept = study.run("plain+high") / "detection.json"
+    assert json.loads(kept.read_text(encoding="utf-8"))["lambda"] == float(measured)
+    kept.write_text("{", encoding="utf-8")
+    study("--report")
+    assert study.table()[0]["lambda"] == measured
 
 
 def test_figure(study: Study) -> None:
@@ -256,11 +296,11 @@ def test_two_studies_in_one_folder(study: Study, children: list) -> None:
 
 # ---- runs that fail ----
 
-def wrapper(study: Study, sipgpu: Sipgpu, message: str) -> str:
-    """A program that fails with the message when it is to train with forget bias 3."""
+def wrapper(study: Study, sipgpu: Sipgpu, message: str, refused: str = '"train "*forget_bias=3*') -> str:
+    """A program that fails with the message on the words refused: training with forget bias 3."""
     path = study.folder / "sipgpu"
     path.write_text(f"""#!/bin/sh
-case "$*" in *dump-config*) ;; "train "*forget_bias=3*) echo "sipgpu: {message}" >&2; exit 1 ;; esac
+case "$*" in *dump-config*) ;; {refused}) echo "sipgpu: {message}" >&2; exit 1 ;; esac
 exec "{sipgpu.program}" "$@"
 """, encoding="utf-8")
     path.chmod(0o755)
