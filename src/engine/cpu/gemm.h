@@ -1,4 +1,5 @@
-/* gemm.h: matrix products by oneDNN, in fp32 or in bf16 with fp32 sums.
+/* gemm.h: matrix products in fp32 or in bf16 with fp32 sums: by oneDNN, or by tiles.h where the processor
+ * multiplies bf16 in matrix units.
  *
  * Weights are packed once per update into the layout that the library likes best; products then run for any
  * number of rows.  All matrices are row-major.  An operand is a matrix of floats, or of bfloat16 when the
@@ -17,7 +18,7 @@ typedef struct sg_packed sg_packed;
 sg_status sg_gemm_open(sg_gemm **gemm, bool bf16);
 void sg_gemm_close(sg_gemm *gemm);
 
-/* Whether this processor multiplies bf16 in matrix units (AMX), and at all. */
+/* Whether this processor multiplies bf16 in matrix units (AMX) and the system lets it, and at all. */
 bool sg_gemm_bf16_is_fast(void);
 bool sg_gemm_bf16_is_supported(void);
 
