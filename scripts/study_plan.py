@@ -62,6 +62,7 @@ class Run:
     width: int = 0  # units of a layer
     folder: Path = Path()
     lines: list[dict[str, str]] | None = None  # the history of a run that is over
+    recorded: dict[str, str] | None = None  # its row of runs.csv, if it was trained elsewhere
 
     def number(self, setting: str) -> float:
         return float(self.settings[setting])
@@ -91,6 +92,8 @@ class Run:
             return COMPLETE
         if (self.folder / "not_finite.txt").exists():
             return NOT_FINITE
+        if self.recorded:
+            return self.recorded["state"]
         return UNFINISHED if (self.folder / "history.csv").exists() else WAITING
 
 
@@ -139,6 +142,7 @@ class Plan:
         if units is not None:
             self.base["model.units"] = str(units)
         self.width = self.base.get("model.units", "0")
+        self.recorded: dict = {}  # provenance.json of the results that runs were taken from
         self.runs = [self.run(line, section.partition(":")[2].strip()) for section in ini.sections()
                      if section.startswith("runs:") for line in ini[section]]
 

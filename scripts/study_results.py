@@ -5,12 +5,15 @@ import csv
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import study_detection
+import study_recorded
 from report import paper
 from study_plan import COMPLETE, NOT_FINITE, NOT_PART_OF_A_RUN, Plan, Run, warn
 
+PRECISIONS = ("bf16", "fp32")
 LEVELS = ("0.9", "0.99", "0.999", "1")
 # A loss above this share of the entropy of the class frequencies: the network has learnt no more than these.
 PLATEAU = 0.9
@@ -53,10 +56,26 @@ def outcome(run: Run, lines: list[dict[str, str]], plateau: float) -> str:
     return "diverged" if losses[-1] > plateau else "short of 1"
 
 
+def provenance_of(run: Run) -> dict:
+    """What a complete run says of itself."""
+    try:
+        return json.loads((run.folder / "provenance.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def precision_of(run: Run) -> str:
+    """What products were computed in; for a run that is not complete, what was asked for."""
+    said = re.search(r"precision=(\w+)", provenance_of(run).get("engine", ""))
+    return said[1] if said else run.settings["engine.precision"]
+
+
 def row_of(plan: Plan, run: Run) -> dict:
     lines = run.history()
     plateau, losses = PLATEAU * plan.corpus.prior_entropy, [float(line["loss"]) for line in lines]
     centre, changes = plan.centre(run.words)
+    if run.recorded:
+        return {**run.recorded, "run": run.name, "centre": " ".join(centre), "changes": " ".join(changes)}
     last = lines[-1] if lines else {}
     tested = next((line for line in reversed(lines) if line["train_pd"]), {})
     row = {"run": run.name, "centre": " ".join(centre), "changes": " ".join(changes), "state": run.state(),
@@ -74,6 +93,7 @@ def row_of(plan: Plan, run: Run) -> dict:
         row[f"{split}_ceiling"] = plan.corpus.facts["split"][split]["ceiling"]
     row.update(study_detection.of(run, plan.corpus.path))
     row.update({key: value for key, value in run.settings.items() if key not in NOT_PART_OF_A_RUN})
+    row["engine.precision"] = precision_of(run)
     return row
 
 
@@ -88,15 +108,15 @@ def percent(value: float | str) -> str:
     return f"{100 * float(value):.2f}" if value != "" else "-"
 
 
-COLUMNS = ("run", "epochs", "updates", "P_D ≥ 0.9", "≥ 0.99", "≥ 0.999", "= 1 at epoch", "on the plateau", "last loss",
+COLUMNS = ("run", "products", "epochs", "updates", "P_D ≥ 0.9", "≥ 0.99", "≥ 0.999", "= 1 at epoch", "on the plateau", "last loss",
            "P_D train", "validation", "test", "outcome")
 
 
 def table(rows: list[tuple[Run, dict]]) -> list[str]:
-    text = [f"| {' | '.join(COLUMNS)} |", "|---|" + "---:|" * (len(COLUMNS) - 2) + "---|"]
+    text = [f"| {' | '.join(COLUMNS)} |", "|---|---|" + "---:|" * (len(COLUMNS) - 3) + "---|"]
     for run, row in rows:
         all_run = int(row["epochs"]) == int(row["epochs_asked"])
-        cells = [" ".join(run.words), f"{row['epochs']}" if all_run else f"{row['epochs']} of {row['epochs_asked']}",
+        cells = [" ".join(run.words), row["engine.precision"], f"{row['epochs']}" if all_run else f"{row['epochs']} of {row['epochs_asked']}",
                  row["updates"], *(row[f"epoch_pd_{level}"] or "-" for level in LEVELS), row["epochs_on_plateau"],
                  f"{float(row['final_loss']):.3g}" if row["final_loss"] else "-",
                  *(percent(row[f"{split}_pd"]) for split in SPLITS),
@@ -123,8 +143,8 @@ def detection_table(rows: list[tuple[Run, dict]]) -> list[str]:
             f"{' | '.join(percent(share) for share in (*threshold, *kmeans))} | - | - |"]
     for run, row in rows:
         shares = [percent(row[key]) for key in ("threshold_pd", "threshold_pfa", "kmeans_pd", "kmeans_pfa", "pd_at_paper_pfa")]
-        text.append(f"| {' '.join(run.words)} | {percent(row['train_pd'])} | {row['lambda']:.6f} | {' | '.join(shares)} | "
-                    f"{row['auc']:.4f} |")
+        text.append(f"| {' '.join(run.words)} | {percent(row['train_pd'])} | {float(row['lambda']):.6f} | {' | '.join(shares)} | "
+                    f"{float(row['auc']):.4f} |")
     return text
 
 
@@ -171,15 +191,16 @@ def answers(plan: Plan, rows: list[tuple[Run, dict]]) -> list[str]:
 
 def precision(rows: list[tuple[Run, dict]]) -> list[str]:
     """How far the loss in bf16 is from that in fp32, where both were run at the same learning rates."""
-    by_words, text = {run.words: run for run, _ in rows}, []
-    for words, run in by_words.items():
-        twin = by_words.get(tuple(w for w in words if w != "bf16" and not w.startswith("epochs")))
+    by_words, text = {run.words: (run, row["engine.precision"]) for run, row in rows}, []
+    for words, (run, products) in by_words.items():
+        twin, others = by_words.get(tuple(w for w in words if w not in PRECISIONS and not w.startswith("epochs")), (run, ""))
         # A schedule depends on the number of epochs.
-        if "bf16" not in words or not twin or run.settings["train.lr_schedule"] != "constant":
+        if {products, others} != set(PRECISIONS) or run.settings["train.lr_schedule"] != "constant":
             continue
-        pairs = [(float(a["loss"]), float(b["loss"])) for a, b in zip(run.history(), twin.history())]
+        ours, theirs = ({line["epoch"]: float(line["loss"]) for line in one.history()} for one in (run, twin))
+        pairs = [(ours[epoch], theirs[epoch]) for epoch in ours if epoch in theirs]
         most = max(abs(a - b) / b for a, b in pairs)
-        text.append(f"Over the first {len(pairs)} epochs, the loss of `{' '.join(words)}` differs from that of "
+        text.append(f"In {len(pairs)} of the first {max(map(int, ours))} epochs, the loss of `{' '.join(words)}` differs from that of "
                     f"`{' '.join(twin.words)}` by at most {100 * most:.2g}%.")
     return ["", "## bf16 beside fp32", "", *text] if text else []
 
@@ -217,21 +238,17 @@ def markdown(plan: Plan, rows: list[tuple[Run, dict]]) -> str:
 
 def provenance(plan: Plan, rows: list[tuple[Run, dict]]) -> dict:
     """Where the figures come from: what the runs say of themselves, without paths."""
-    records = []
-    for run, _ in rows:
-        try:
-            records.append(json.loads((run.folder / "provenance.json").read_text(encoding="utf-8")))
-        except (FileNotFoundError, json.JSONDecodeError):
-            continue  # not complete
+    records = [record for run, _ in rows if (record := provenance_of(run))]
     values = {key: sorted({record[key] for record in records}) for key in ("tool", "commit", "processor", "engine")}
     values["detection_tool"] = sorted({str(study_detection.kept(run)["tool"]) for run, _ in rows if study_detection.kept(run)})
     done = sum(row["state"] in (COMPLETE, NOT_FINITE) for _, row in rows)
-    return {"command": "scripts/study_stability", "configuration": os.path.basename(plan.path),
+    said = {"command": "scripts/study_stability", "configuration": os.path.basename(plan.path),
             "corpus": plan.corpus.facts["source"], "corpus_digest": plan.corpus.facts["digest"], **values,
             "first_complete": min((record["date"] for record in records), default=""),
             "last_complete": max((record["date"] for record in records), default=""),
             "runs_planned": len(plan.runs), "runs_complete": done,
             "seconds": round(sum(float(row["seconds"] or 0) for _, row in rows), 3)}
+    return study_recorded.merged(plan, said)
 
 
 def write_tables(plan: Plan, out: Path) -> list[tuple[Run, dict]]:

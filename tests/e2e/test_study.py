@@ -32,6 +32,7 @@ train.epochs = {epochs}
 train.eval_every = 2
 train.checkpoint_every = 1000
 train.prefix_limits = false
+{precision}
 [words]
 plain =
 high = model.forget_bias=3
@@ -62,8 +63,9 @@ class Study:
         self.plan()
 
     def plan(self, first: str = "plain\nplain high", second: str = "plain clip seed2", units: int = 8, epochs: int = 3,
-             panels: str = "") -> None:
-        self.config.write_text(PLAN.format(first=first, second=second, units=units, epochs=epochs, panels=panels),
+             panels: str = "", precision: str = "engine.precision = fp32") -> None:
+        self.config.write_text(PLAN.format(first=first, second=second, units=units, epochs=epochs, panels=panels,
+                                           precision=precision),
                                encoding="utf-8")
 
     def words(self, *words: object) -> list[str]:
@@ -123,7 +125,7 @@ def test_tables_say_what_the_runs_say(study: Study) -> None:
         assert [(c["epoch"], c["loss"], c["train_pd"]) for c in curve] == [
             (line["epoch"], line["loss"], line["train_pd"]) for line in lines if line["train_pd"]]
     text = (study.out / "study.md").read_text(encoding="utf-8")
-    assert "3 complete runs of 3" in text and "| plain clip seed2 | 3 |" in text
+    assert "3 complete runs of 3" in text and "| plain clip seed2 | fp32 | 3 |" in text
     assert str(study.folder) not in text + (study.out / "provenance.json").read_text(encoding="utf-8")
 
 
@@ -233,7 +235,7 @@ def assert_goes_on(study: Study, sipgpu: Sipgpu) -> None:
 
 
 LONG = settings(model__units=32, model__forget_bias=3, train__batch_size=190, train__learning_rate=0.01, train__epochs=60,
-                train__eval_every=2, train__checkpoint_every=1000, train__prefix_limits=False)
+                train__eval_every=2, train__checkpoint_every=1000, train__prefix_limits=False, engine__precision="fp32")
 
 
 def begun(study: Study, epochs: int):
@@ -292,6 +294,85 @@ def test_two_studies_in_one_folder(study: Study, children: list) -> None:
     study.refuses(name="in use")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
+
+
+# ---- runs that were trained elsewhere ----
+
+@pytest.fixture
+def elsewhere(study: Study) -> Study:
+    """A study of three runs, of which only the results are left."""
+    study()
+    shutil.rmtree(study.runs)
+    return study
+
+
+def test_recorded_runs_are_kept(elsewhere: Study) -> None:
+    before, curves = elsewhere.table(), elsewhere.table("curves")
+    text = (elsewhere.out / "study.md").read_text(encoding="utf-8")
+    assert elsewhere("--list").stdout.count("recorded") == 3
+    elsewhere()
+    assert [path for path in elsewhere.runs.iterdir() if path.is_dir()] == []
+    assert (elsewhere.table(), elsewhere.table("curves")) == (before, curves)
+    assert (elsewhere.out / "study.md").read_text(encoding="utf-8") == text
+
+
+def test_new_runs_join_recorded_ones(elsewhere: Study) -> None:
+    was = json.loads((elsewhere.out / "provenance.json").read_text(encoding="utf-8"))
+    was["processor"] = ["another one"]
+    (elsewhere.out / "provenance.json").write_text(json.dumps(was), encoding="utf-8")
+    before = {row["run"]: row for row in elsewhere.table()}
+    elsewhere.plan(second="plain clip seed2\nplain clip")
+    elsewhere()
+    after = {row["run"]: row for row in elsewhere.table()}
+    assert before.items() <= after.items() and after.keys() - before.keys() == {"plain+clip"}
+    assert elsewhere.run("plain+clip") and not list(elsewhere.runs.glob("plain+high-*"))
+    now = json.loads((elsewhere.out / "provenance.json").read_text(encoding="utf-8"))
+    assert "another one" in now["processor"] and len(now["processor"]) == 2
+    assert (now["first_complete"], now["runs_complete"]) == (was["first_complete"], 4)
+
+
+def test_a_recorded_run_is_known_by_its_settings(elsewhere: Study) -> None:
+    config = elsewhere.config.read_text(encoding="utf-8")
+    elsewhere.config.write_text(config.replace("high", "forgetful"), encoding="utf-8")
+    elsewhere("--report")
+    assert [row["run"] for row in elsewhere.table()] == ["plain", "plain+forgetful", "plain+clip+seed2"]
+    elsewhere.config.write_text(config.replace("forget_bias=3", "forget_bias=4"), encoding="utf-8")
+    elsewhere("--only", "high")
+    assert {row["run"]: row["model.forget_bias"] for row in elsewhere.table()}["plain+high"] == "4"
+    assert elsewhere.run("plain+high")
+
+
+def test_recorded_runs_can_be_trained_anew(elsewhere: Study) -> None:
+    before = elsewhere.table()
+    elsewhere("--anew")
+    assert len(list(elsewhere.runs.glob("*/model.h5"))) == 3
+    times = ("seconds",)
+    assert [{**row, **dict.fromkeys(times)} for row in elsewhere.table()] == [{**row, **dict.fromkeys(times)} for row in before]
+
+
+def test_nothing_is_taken_from_another_corpus(elsewhere: Study, sipgpu: Sipgpu) -> None:
+    elsewhere.corpus = elsewhere.folder / "other.h5"
+    sipgpu.ok("corpus", "synth", "--preset", "small", "--seed", 2, "--out", elsewhere.corpus)
+    assert "recorded" not in elsewhere("--list").stdout
+
+
+def test_damaged_results_are_refused(elsewhere: Study) -> None:
+    (elsewhere.out / "runs.csv").write_text("run,state\nplain,complete\n", encoding="utf-8")
+    elsewhere("--report")  # a row without the settings is of no run
+    assert not list(elsewhere.runs.glob("*-*"))
+    (elsewhere.out / "provenance.json").write_text("{", encoding="utf-8")
+    elsewhere.refuses(name="does not hold results of a study")
+
+
+def test_precision_is_what_products_were_computed_in(study: Study) -> None:
+    study.plan(precision="")
+    study("--only", "high")
+    (row,) = study.table()
+    said = json.loads((study.run("plain+high") / "provenance.json").read_text(encoding="utf-8"))["engine"]
+    assert f"precision={row['engine.precision']}," in said
+    assert f"| plain high | {row['engine.precision']} | 3 |" in (study.out / "study.md").read_text(encoding="utf-8")
+    shutil.rmtree(study.runs)
+    assert study("--list").stdout.count("recorded") == 1, "precision = auto takes what another machine made of it"
 
 
 # ---- runs that fail ----
