@@ -38,7 +38,7 @@ sg_status sg_run_version(const char *name, int argc, char **argv)
     unsigned major, minor, patch;
     char library[64];
     H5get_libversion(&major, &minor, &patch);
-    sg_gemm_describe(library, sizeof library);
+    sg_gemm_describe(false, library, sizeof library);
     if (!options.json) {
         printf("%s\n  HDF5 %u.%u.%u\n  %s\n  compiler %s\n", sg_tool_name(), major, minor, patch, library,
                __VERSION__);

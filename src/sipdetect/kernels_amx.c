@@ -8,7 +8,7 @@
 #define SD_LANES    4
 #define SD_WIDE     2
 #define SD_WIDE_ONE 4
-#include "sipdetect/amx_emulated.h"
+#include "amx_emulated.h"
 #else
 #define SD_LANES    16
 #define SD_WIDE     4

@@ -122,7 +122,7 @@ static sg_status open_cpu(void **self, const sg_spec *spec, const sg_engine_opti
         return status;
     }
     char library[64];
-    sg_gemm_describe(library, sizeof library);
+    sg_gemm_describe(cpu->bf16, library, sizeof library);
     snprintf(cpu->description, sizeof cpu->description, "cpu, precision=%s, %d thread%s, %s",
              cpu->bf16 ? "bf16" : "fp32", cpu->threads, cpu->threads == 1 ? "" : "s", library);
     *self = cpu;

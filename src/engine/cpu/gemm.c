@@ -203,8 +203,12 @@ bool sg_gemm_bf16_is_supported(void)
     return isa_has(dnnl_cpu_isa_avx512_core_bf16);
 }
 
-void sg_gemm_describe(char *text, size_t size)
+void sg_gemm_describe(bool bf16, char *text, size_t size)
 {
+    if (bf16 && sg_gemm_bf16_is_fast()) {
+        snprintf(text, size, "AMX tiles");
+        return;
+    }
     const dnnl_version_t *v = dnnl_version();
     const char *isa = sg_gemm_bf16_is_fast()              ? "AMX"
                       : sg_gemm_bf16_is_supported()       ? "AVX-512 with bf16"

@@ -22,8 +22,8 @@ void sg_gemm_close(sg_gemm *gemm);
 bool sg_gemm_bf16_is_fast(void);
 bool sg_gemm_bf16_is_supported(void);
 
-/* "oneDNN 2.6.3, AVX-512" into text. */
-void sg_gemm_describe(char *text, size_t size);
+/* What computes the products, such as "oneDNN 2.6.3, AVX-512" or "AMX tiles", into text. */
+void sg_gemm_describe(bool bf16, char *text, size_t size);
 
 /* A weight matrix B [k, n] to be packed later.  `transposed`: the source is stored as [n, k]. */
 sg_status sg_packed_make(sg_gemm *gemm, int64_t k, int64_t n, bool transposed, sg_packed **packed);

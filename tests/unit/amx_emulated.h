@@ -1,4 +1,4 @@
-/* amx_emulated.h: the tile instructions that kernels_amx.c uses, after Intel's Architecture Instruction Set
+/* amx_emulated.h: the tile instructions that kernels_amx.c and tiles.c use, after Intel's Architecture Instruction Set
  * Extensions Programming Reference, chapter on AMX; for processors without them.
  */
 #ifndef AMX_EMULATED_H
@@ -17,7 +17,7 @@ typedef struct {
     uint8_t data[16][64];
 } emulated_tile;
 
-static emulated_tile emulated_tiles[8];
+static _Thread_local emulated_tile emulated_tiles[8];
 
 /* A processor would fault. */
 static inline void demand(bool holds)
