@@ -50,6 +50,14 @@ static uint32_t pair(uint16_t even, uint16_t odd)
     return even | (uint32_t)odd << 16;
 }
 
+/* Pairs of row r of both tiles of a right panel's step. */
+static void put_pairs(const uint16_t *even, const uint16_t *odd, int64_t r, uint32_t *to)
+{
+    for (int half = 0; half < 2; half++, even += HALF, odd += HALF, to += TILE / 2)
+        for (int64_t i = 0; i < HALF; i++)
+            to[r * HALF + i] = pair(even[i], odd[i]);
+}
+
 /* One step of a right panel of plain floats: `depth` rows of the source, `width` columns. */
 static void pack_plain(const float *source, int64_t stride, int64_t depth, int64_t width, uint32_t *to)
 {
@@ -58,8 +66,7 @@ static void pack_plain(const float *source, int64_t stride, int64_t depth, int64
         for (int64_t q = 0; q < 2 && 2 * r + q < depth; q++)
             for (int64_t i = 0; i < width; i++)
                 row[q][i] = sg_bf16_from_float(source[(2 * r + q) * stride + i]);
-        for (int64_t i = 0; i < PANEL; i++)
-            to[(i / HALF) * (TILE / 2) + r * HALF + i % HALF] = pair(row[0][i], row[1][i]);
+        put_pairs(row[0], row[1], r, to);
     }
 }
 
@@ -123,21 +130,31 @@ static void pack_left_step(const uint16_t *a, int64_t rows, int64_t m, int64_t s
     }
 }
 
+/* One step of a right panel that is not whole. */
+static void pack_right_edge(const uint16_t *b, int64_t n, int64_t depth, int64_t width, uint32_t *to)
+{
+    memset(to, 0, STEP * sizeof(uint16_t));
+    for (int64_t r = 0; r < whole(depth, 2); r++) {
+        uint16_t row[2][PANEL] = {{0}};
+        for (int64_t q = 0; q < 2 && 2 * r + q < depth; q++)
+            memcpy(row[q], b + (2 * r + q) * n, (size_t)width * sizeof **row);
+        put_pairs(row[0], row[1], r, to);
+    }
+}
+
 /* Step s of all right panels of B [rows, n]. */
 static void pack_right_step(const uint16_t *b, int64_t rows, int64_t n, int64_t s, uint16_t *panels)
 {
     int64_t steps = whole(rows, PANEL), depth = smaller(PANEL, rows - s * PANEL);
     for (int64_t p = 0; p < whole(n, PANEL); p++) {
         uint32_t *to = (uint32_t *)(panels + (p * steps + s) * STEP);
+        const uint16_t *from = b + s * PANEL * n + p * PANEL;
         int64_t width = smaller(PANEL, n - p * PANEL);
         if (depth < PANEL || width < PANEL)
-            memset(to, 0, STEP * sizeof(uint16_t));
-        for (int64_t r = 0; r < whole(depth, 2); r++) {
-            const uint16_t *even = b + (s * PANEL + 2 * r) * n + p * PANEL;
-            bool has_odd = 2 * r + 1 < depth;
-            for (int64_t i = 0; i < width; i++)
-                to[(i / HALF) * (TILE / 2) + r * HALF + i % HALF] = pair(even[i], has_odd ? even[n + i] : 0);
-        }
+            pack_right_edge(from, n, depth, width, to);
+        else
+            for (int64_t r = 0; r < HALF; r++)
+                put_pairs(from + 2 * r * n, from + (2 * r + 1) * n, r, to);
     }
 }
 
