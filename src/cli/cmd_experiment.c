@@ -14,6 +14,7 @@
 #include "cli/corpus_json.h"
 #include "cli/experiment.h"
 #include "cli/signals.h"
+#include "detect/record.h"
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,8 @@ static const char about[] =
     "kept, interrupted ones go on: the same command continues an experiment.  In the folder:\n"
     "runs.csv, table5.csv, table5.md, table6.csv, table6.md, history_*.csv, moments_*.csv,\n"
     "roc_*.csv, comparison.csv, comparison.md, paired.csv, early*.csv, early.md, corpus.json,\n"
-    "provenance.json, and runs/<model>_<seed>/ with each run's log.txt.";
+    "provenance.json, runs/<model>_<seed>/ with each run's log.txt, and records/<model>_<seed>.h5:\n"
+    "what each run's network said, which stands for the run where its folder is not.";
 
 /* ---- settings ---- */
 
@@ -253,7 +255,8 @@ static sg_status prepare_children(training_state *t, const char *program)
             program,    "train", "--config",  e->model_ini[run->model],           "--seed",
             t->seed[i], "--out", run->folder, run->anew ? "--force" : "--resume", NULL};
         memcpy(t->words + (size_t)i * TRAIN_WORDS, words, sizeof words);
-        SG_TRY(sg_folder_make(run->folder));
+        if (!run->complete)
+            SG_TRY(sg_folder_make(run->folder));
         t->child[i] = (sg_child){.folder = run->folder,
                                  .argv = t->words + (size_t)i * TRAIN_WORDS,
                                  .run = t->kind == RUN_AS_THREADS ? train_in_thread : NULL,
@@ -290,7 +293,8 @@ static sg_status run_children(training_state *t, sg_experiment *e, int at_once)
     sg_status status = sg_children_run(t->child, e->count, at_once, t->stop, on_progress, t);
     sg_progress_end();
     for (int i = 0; i < e->count; i++)
-        e->run[i].complete = t->child[i].state == SG_CHILD_DONE && sg_run_is_complete(e->run[i].folder);
+        e->run[i].complete = t->child[i].state == SG_CHILD_DONE &&
+                             (e->run[i].recorded || sg_run_is_complete(e->run[i].folder));
     if (status == SG_E_INTERRUPTED)
         return sg_fail(status,
                        "interrupted; the runs have saved their checkpoints: the same command goes on");
@@ -387,6 +391,16 @@ static sg_status write_corpus(const sg_experiment *e, const sg_corpus *corpus)
     return status;
 }
 
+static sg_status read_origin(const char *path, char **origin)
+{
+    sg_record record;
+    sg_status status = sg_record_read(&record, path);
+    *origin = record.origin;
+    record.origin = NULL;
+    sg_record_free(&record);
+    return status;
+}
+
 /* provenance.json: this command, and where each run that the tables hold was trained. */
 static sg_status write_provenance(const sg_experiment *e, sg_provenance provenance)
 {
@@ -401,10 +415,13 @@ static sg_status write_provenance(const sg_experiment *e, sg_provenance provenan
             continue;
         sg_provenance_run *run = &runs[provenance.run_count++];
         snprintf(run->name, sizeof run->name, "%s", e->run[i].name);
-        status = sg_path_join(run->provenance, e->run[i].folder, "provenance.json");
+        status = e->run[i].recorded ? read_origin(e->run[i].record, &run->origin)
+                                    : sg_run_origin(e->run[i].folder, &run->origin);
     }
     if (status == SG_OK)
         status = sg_provenance_write(&provenance, path);
+    for (int i = 0; i < provenance.run_count; i++)
+        free(runs[i].origin);
     free(runs);
     return status;
 }
@@ -438,9 +455,10 @@ static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, bool 
 
 static sg_status check_folder(const char *folder, bool force)
 {
-    char path[SG_PATH_MAX];
+    char path[SG_PATH_MAX], records[SG_PATH_MAX];
     SG_TRY(sg_path_join(path, folder, "runs"));
-    if (!sg_path_exists(path)) { /* tables of something else */
+    SG_TRY(sg_path_join(records, folder, "records"));
+    if (!sg_path_exists(path) && !sg_path_exists(records)) { /* tables of something else */
         SG_TRY(sg_path_join(path, folder, "table5.csv"));
         SG_TRY(sg_file_check_writable(path, force));
     }

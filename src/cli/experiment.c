@@ -1,6 +1,7 @@
 #include "cli/experiment.h"
 
 #include "base/memory.h"
+#include "detect/record.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,9 @@ static sg_status list_models(sg_experiment *e)
 
 static sg_status list_runs(sg_experiment *e)
 {
-    char runs[SG_PATH_MAX];
+    char runs[SG_PATH_MAX], records[SG_PATH_MAX], file[80];
     SG_TRY(sg_path_join(runs, e->folder, "runs"));
+    SG_TRY(sg_path_join(records, e->folder, "records"));
     SG_TRY(sg_alloc(&e->run, e->models * e->config->seeds, "runs"));
     for (int m = 0; m < e->models; m++)
         for (int64_t s = 0; s < e->config->seeds; s++) {
@@ -44,6 +46,8 @@ static sg_status list_runs(sg_experiment *e)
             run->seed = e->config->seed + s;
             snprintf(run->name, sizeof run->name, "model%s_seed%lld", e->model[m], (long long)run->seed);
             SG_TRY(sg_path_join(run->folder, runs, run->name));
+            snprintf(file, sizeof file, "%s.h5", run->name);
+            SG_TRY(sg_path_join(run->record, records, file));
         }
     return SG_OK;
 }
@@ -92,20 +96,45 @@ static sg_status find_differences(const sg_experiment *e, const sg_experiment_ru
     return SG_OK;
 }
 
+/* The same for a run of which there is only a record. */
+static sg_status find_recorded_differences(const sg_experiment *e, const sg_experiment_run *run,
+                                           const sg_corpus *corpus, char what[SG_TEXT_MAX])
+{
+    sg_record record;
+    sg_config wanted = e->model_config[run->model], there;
+    wanted.seed = run->seed;
+    sg_status status;
+    what[0] = '\0';
+    SG_TRY_GOTO(status, done, sg_record_read(&record, run->record));
+    SG_TRY_GOTO(status, done, sg_config_defaults(&there));
+    SG_TRY_GOTO(status, done,
+                sg_options_read_ini_text(sg_config_table, &there, record.model.config, run->record));
+    if (sg_options_differences(sg_config_table, &there, &wanted, is_no_matter, what, SG_TEXT_MAX) == 0 &&
+        strcmp(record.model.corpus_digest, corpus->digest) != 0)
+        snprintf(what, SG_TEXT_MAX, "the corpus");
+done:
+    sg_record_free(&record);
+    return status;
+}
+
 /* Whether an unfinished run can be gone on with is for `train --resume` to judge. */
 static sg_status look_at_run(const sg_experiment *e, sg_experiment_run *run, const sg_corpus *corpus,
                              bool force)
 {
     char what[SG_TEXT_MAX];
     run->complete = sg_run_is_complete(run->folder);
-    SG_TRY(find_differences(e, run, corpus, what));
+    run->recorded = !run->complete && sg_path_exists(run->record);
+    SG_TRY(run->recorded ? find_recorded_differences(e, run, corpus, what)
+                         : find_differences(e, run, corpus, what));
+    run->complete = run->complete || run->recorded;
     run->anew = what[0] && force;
     if (what[0] && run->complete && !force)
         return sg_fail(SG_E_CONFIG,
                        "%s was trained with other settings (%s); --out another folder, or --force to train "
                        "it anew",
-                       run->folder, what);
+                       run->recorded ? run->record : run->folder, what);
     run->complete = run->complete && !run->anew;
+    run->recorded = run->recorded && !run->anew;
     return SG_OK;
 }
 

@@ -2,6 +2,7 @@
  *
  *   DIR/model1.0.ini ...          settings of each model's runs, complete
  *   DIR/runs/model1.0_seed1/ ...  folders of runs (train/run.h), with log.txt
+ *   DIR/records/model1.0_seed1.h5 what each run's network said (detect/record.h), for where its folder is not
  *   DIR/runs.csv table5.{csv,md} table6.{csv,md} history_model1.0.csv moments_model1.0_{train,test}.csv ...
  *   DIR/comparison.{csv,md} paired.csv early.{csv,md} roc_model1.0_<score>.csv roc_<score>.csv ...
  *   DIR/corpus.json DIR/provenance.json
@@ -21,7 +22,9 @@ typedef struct {
     int64_t seed;
     char name[64];            /* "model1.0_seed1" */
     char folder[SG_PATH_MAX]; /* DIR/runs/<name> */
+    char record[SG_PATH_MAX]; /* DIR/records/<name>.h5 */
     bool complete;            /* trained */
+    bool recorded;            /* complete, but there is only its record */
     bool anew;                /* what lies there is of other settings and is to be dropped */
 } sg_experiment_run;
 
@@ -49,7 +52,8 @@ typedef struct {
     char engine[256]; /* what it was computed on */
 } sg_experiment_results;
 
-/* Evaluates all complete runs and writes all files of DIR but the last two. */
+/* Evaluates all complete runs and writes all files of DIR but the last two; the records of those that have a
+ * model. */
 sg_status sg_experiment_evaluate(const sg_experiment *experiment, sg_experiment_results *results);
 void sg_experiment_results_free(sg_experiment_results *results);
 

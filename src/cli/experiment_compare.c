@@ -7,6 +7,9 @@
 /* Bytes of summed outputs beyond which the mean of runs is left out. */
 #define MEAN_BYTES_MAX 4e9
 
+/* ... up to which a single run's outputs are kept for its record, so that others may join it later. */
+#define RECORDED_BYTES_MAX 1e9
+
 void sg_experiment_compare_begin(sg_experiment_compare *compare, const char *model, int expected, int classes,
                                  bool *probabilities)
 {
@@ -16,7 +19,7 @@ void sg_experiment_compare_begin(sg_experiment_compare *compare, const char *mod
     if (expected > 1 && !compare->mean_wanted)
         sg_note("model %s: the mean of the runs' outputs is left out: %d classes are too many to keep them",
                 model, classes);
-    *probabilities = compare->mean_wanted;
+    *probabilities = sg_mean_ensemble_bytes(classes, classes) <= RECORDED_BYTES_MAX || compare->mean_wanted;
 }
 
 /* The detectors without a network, with the first run of all. */
@@ -30,20 +33,34 @@ static sg_status open_tables(sg_experiment_compare *c, const sg_session *session
     return c->early ? sg_early_open(&c->beginnings, &session->corpus, detection) : SG_OK;
 }
 
+/* Runs the network over the beginnings. */
+static sg_status run_beginnings(const sg_experiment_compare *c, const char *model, const sg_session *session,
+                                const sg_session_options *options, sg_outputs *beginnings)
+{
+    sg_engine *engine;
+    SG_TRY(sg_session_engine(session, options, &engine));
+    sg_status status =
+        sg_early_run(&c->beginnings, model, &session->model, engine, &session->corpus, beginnings);
+    sg_engine_close(engine);
+    return status;
+}
+
 static sg_status add_first_run(sg_experiment_compare *c, const char *model, const sg_session *session,
-                               const sg_session_options *options, const sg_detection *detection)
+                               const sg_session_options *options, const sg_detection *detection,
+                               sg_outputs *beginnings)
 {
     SG_TRY(sg_comparison_add(&c->comparison, model, 1, SG_COMBINED_NOT, detection));
     if (c->mean_wanted)
         SG_TRY(sg_mean_ensemble_init(&c->mean, session->corpus.classes, session->model.spec.classes));
     if (!c->early)
         return SG_OK;
-    sg_engine *engine;
-    SG_TRY(sg_session_engine(session, options, &engine));
-    sg_status status =
-        sg_early_add(&c->beginnings, model, &session->model, engine, &session->corpus, detection);
-    sg_engine_close(engine);
-    return status;
+    if (options)
+        SG_TRY(run_beginnings(c, model, session, options, beginnings));
+    else if (beginnings->count == 0)
+        sg_note("model %s: its first run is a record without beginnings: it has no part in early detection",
+                model);
+    return sg_early_add_outputs(&c->beginnings, model, &session->model, &session->corpus, beginnings,
+                                detection);
 }
 
 /* The mean of all runs of a model, which its last session helps to judge. */
@@ -68,11 +85,16 @@ done:
 
 sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *model,
                                     const sg_session *session, const sg_session_options *options,
-                                    const sg_detection *detection, const sg_detection *best)
+                                    const sg_detection *detection, const sg_detection *best,
+                                    sg_outputs *beginnings)
 {
     SG_TRY(open_tables(compare, session, detection));
     if (compare->runs++ == 0)
-        SG_TRY(add_first_run(compare, model, session, options, detection));
+        SG_TRY(add_first_run(compare, model, session, options, detection, beginnings));
+    if (compare->mean_wanted && !session->outputs.probabilities) {
+        sg_note("model %s: the mean of the runs' outputs is left out: a record does not hold them", model);
+        compare->mean_wanted = false;
+    }
     if (compare->mean_wanted)
         SG_TRY(sg_mean_ensemble_add(&compare->mean, &session->outputs));
     if (compare->runs < compare->expected || compare->expected == 1)

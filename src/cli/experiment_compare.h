@@ -27,10 +27,13 @@ typedef struct {
 void sg_experiment_compare_begin(sg_experiment_compare *compare, const char *model, int expected, int classes,
                                  bool *probabilities);
 
-/* One run; `best` is what all runs so far say together, and its detection. */
+/* One run; `best` is the detection of what all runs so far say together.  *beginnings is what is known of
+ * them: given with a session that is from a record (count 0: nothing), where `options` is NULL; otherwise
+ * received, for the run of a model that stands in early.csv. */
 sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *model,
                                     const sg_session *session, const sg_session_options *options,
-                                    const sg_detection *detection, const sg_detection *best);
+                                    const sg_detection *detection, const sg_detection *best,
+                                    sg_outputs *beginnings);
 
 /* Writes all files into the folder. */
 sg_status sg_experiment_compare_write(const sg_experiment_compare *compare, const char *folder);

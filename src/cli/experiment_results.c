@@ -24,6 +24,7 @@ typedef struct {
     sg_ensemble ensemble; /* of the model at hand */
     sg_experiment_compare compare;
     sg_session_options session; /* of the run at hand */
+    sg_record record;           /* of the run at hand; what its session holds is not here */
     bool probabilities;         /* the model's sessions are to keep all outputs */
     FILE *stream[SEEDS_FILES];
     sg_atomic_file file[SEEDS_FILES];
@@ -79,18 +80,6 @@ static void put_lines(const evaluation_state *s, FILE *out, int64_t seed, const 
     }
 }
 
-static sg_status put_history(const evaluation_state *s, const sg_experiment_run *run)
-{
-    sg_run_paths paths;
-    char *text;
-    size_t length;
-    SG_TRY(sg_run_paths_make(&paths, run->folder));
-    SG_TRY(sg_file_read(paths.history, (size_t)1 << 28, &text, &length));
-    put_lines(s, s->stream[SEEDS_HISTORY], run->seed, text);
-    free(text);
-    return SG_OK;
-}
-
 /* The lines of moments or of a curve. */
 static sg_status put_detection(const evaluation_state *s, const sg_experiment_run *run,
                                const sg_session *session, const sg_detection *detection, int which)
@@ -131,14 +120,13 @@ static sg_status evaluate_alone(evaluation_state *s, const sg_experiment_run *ru
     SG_TRY(take_figures(&s->results->run[s->results->runs], s->experiment->model[run->model], run->seed,
                         session, &session->outputs, detection));
     s->results->runs++;
-    SG_TRY(put_history(s, run));
+    put_lines(s, s->stream[SEEDS_HISTORY], run->seed, s->record.history);
     for (int i = SEEDS_MOMENTS_TRAIN; i < SEEDS_FILES; i++)
         SG_TRY(put_detection(s, run, session, detection, i));
     return SG_OK;
 }
 
-static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *run,
-                                  const sg_session *session)
+static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *run, sg_session *session)
 {
     const char *model = s->experiment->model[run->model];
     sg_detection alone = {0}, together = {0};
@@ -146,6 +134,7 @@ static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *
     if (!session->same_corpus)
         return sg_fail(SG_E_CONFIG, "%s was trained on another corpus or split", run->folder);
     snprintf(s->results->engine, sizeof s->results->engine, "%s", session->device);
+    sg_record_trim(&session->outputs, session->model.spec.classes);
     if (s->first)
         SG_TRY(sg_ensemble_init(&s->ensemble, session->corpus.classes, session->model.spec.classes));
     SG_TRY(sg_ensemble_add(&s->ensemble, &session->outputs));
@@ -155,7 +144,8 @@ static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *
                 take_figures(&s->results->ensemble[s->results->models], model, -1, session, &s->ensemble.best,
                              &together));
     SG_TRY_GOTO(status, done,
-                sg_experiment_compare_add(&s->compare, model, session, &s->session, &alone, &together));
+                sg_experiment_compare_add(&s->compare, model, session, run->recorded ? NULL : &s->session,
+                                          &alone, &together, &s->record.beginnings));
     s->first = false;
 done:
     sg_detection_free(&alone);
@@ -163,21 +153,58 @@ done:
     return status;
 }
 
-static sg_status evaluate_run(evaluation_state *s, const sg_experiment_run *run)
+/* What a record holds beside what the session does. */
+static sg_status read_run(evaluation_state *s, const sg_experiment_run *run)
+{
+    sg_run_paths paths;
+    size_t length;
+    SG_TRY(sg_run_paths_make(&paths, run->folder));
+    SG_TRY(sg_file_read(paths.history, (size_t)1 << 28, &s->record.history, &length));
+    return sg_run_origin(run->folder, &s->record.origin);
+}
+
+static sg_status write_record(evaluation_state *s, const sg_experiment_run *run, const sg_session *session)
+{
+    char folder[SG_PATH_MAX];
+    sg_record record = s->record;
+    record.model = session->model;
+    record.outputs = session->outputs;
+    snprintf(record.inference, sizeof record.inference, "%s", session->device);
+    SG_TRY(sg_path_join(folder, s->experiment->folder, "records"));
+    SG_TRY(sg_folder_make(folder));
+    return sg_record_write(&record, run->record);
+}
+
+static sg_status evaluate_trained(evaluation_state *s, const sg_experiment_run *run, sg_session *session)
 {
     const sg_config *config = s->experiment->config;
     sg_run_paths paths;
-    sg_session session = {0};
     s->session = (sg_session_options){
         .precision = config->precision, .threads = config->threads, .probabilities = s->probabilities};
     SG_TRY(sg_run_paths_make(&paths, run->folder));
     snprintf(s->session.model, sizeof s->session.model, "%s", paths.model);
     snprintf(s->session.corpus, sizeof s->session.corpus, "%s", config->corpus);
     snprintf(s->session.device, sizeof s->session.device, "%s", config->device);
-    sg_status status = sg_session_open(&session, "experiment", &s->session);
-    if (status == SG_OK)
-        status = evaluate_session(s, run, &session);
+    SG_TRY(sg_session_open(session, "experiment", &s->session));
+    SG_TRY(read_run(s, run));
+    SG_TRY(evaluate_session(s, run, session));
+    return write_record(s, run, session);
+}
+
+static sg_status evaluate_recorded(evaluation_state *s, const sg_experiment_run *run, sg_session *session)
+{
+    SG_TRY(sg_session_open_record(session, run->record, s->experiment->config->corpus, &s->record));
+    return evaluate_session(s, run, session);
+}
+
+static sg_status evaluate_run(evaluation_state *s, const sg_experiment_run *run)
+{
+    sg_session session = {0};
+    s->record = (sg_record){0};
+    sg_status status =
+        run->recorded ? evaluate_recorded(s, run, &session) : evaluate_trained(s, run, &session);
     sg_session_close(&session);
+    sg_record_free(&s->record);
     return status;
 }
 

@@ -114,6 +114,23 @@ sg_status sg_session_open(sg_session *session, const char *command, const sg_ses
     return SG_OK;
 }
 
+sg_status sg_session_open_record(sg_session *session, const char *path, const char *corpus, sg_record *record)
+{
+    *session = (sg_session){0};
+    SG_TRY(sg_record_read(record, path));
+    SG_TRY(sg_corpus_read(&session->corpus, corpus));
+    if (strcmp(record->model.corpus_digest, session->corpus.digest) != 0)
+        return sg_fail(SG_E_CONFIG, "%s is of another corpus or split than %s", path, corpus);
+    session->model = record->model;
+    session->outputs = record->outputs;
+    record->model = (sg_model){0};
+    record->outputs = (sg_outputs){0};
+    session->same_corpus = true;
+    snprintf(session->device, sizeof session->device, "%s", record->inference);
+    snprintf(session->precision, sizeof session->precision, "%s", session->model.precision);
+    return match_classes(session);
+}
+
 void sg_session_close(sg_session *session)
 {
     sg_outputs_free(&session->outputs);

@@ -6,6 +6,7 @@
 
 #include "base/options.h"
 #include "detect/counts.h"
+#include "detect/record.h"
 #include "detect/report_json.h"
 #include "engine/engine.h"
 #include "model/model.h"
@@ -54,6 +55,12 @@ typedef struct {
  * missing option. */
 sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options);
 void sg_session_close(sg_session *session);
+
+/* The same from a record instead of a model and an engine: the session's model has no weights.  The corpus
+ * must be the one that it was trained on (SG_E_CONFIG).  What the session does not hold stays in *record, to
+ * be released with sg_record_free. */
+sg_status sg_session_open_record(sg_session *session, const char *path, const char *corpus,
+                                 sg_record *record);
 
 /* Opens an engine with the session's model loaded, for more than sg_session_open has run. */
 sg_status sg_session_engine(const sg_session *session, const sg_session_options *options, sg_engine **engine);

@@ -195,12 +195,18 @@ static sg_status flag_beginnings(sg_early *e, const char *name, const sg_model *
     return SG_OK;
 }
 
-sg_status sg_early_add(sg_early *early, const char *name, const sg_model *model, sg_engine *engine,
-                       const sg_corpus *corpus, const sg_detection *detection)
+static sg_status open_test_prefixes(const sg_early *e, const sg_corpus *corpus, sg_prefixes **prefixes)
+{
+    return sg_prefixes_open(prefixes, corpus->class_sequence, corpus->class_length,
+                            e->counts.count[SG_SPLIT_TEST], e->classes, e->steps);
+}
+
+sg_status sg_early_run(const sg_early *early, const char *name, const sg_model *model, sg_engine *engine,
+                       const sg_corpus *corpus, sg_outputs *outputs)
 {
     char what[64];
-    sg_outputs outputs = {0};
     sg_prefixes *prefixes;
+    *outputs = (sg_outputs){0};
     if (!model->prefix_limit) {
         sg_note(
             "model %s has no limits for beginnings (train.prefix_limits = false): it has no part in early "
@@ -208,14 +214,39 @@ sg_status sg_early_add(sg_early *early, const char *name, const sg_model *model,
             name);
         return SG_OK;
     }
-    SG_TRY(sg_prefixes_open(&prefixes, corpus->class_sequence, corpus->class_length,
-                            early->counts.count[SG_SPLIT_TEST], early->classes, early->steps));
+    SG_TRY(open_test_prefixes(early, corpus, &prefixes));
     snprintf(what, sizeof what, "model %s, early detection", name);
-    sg_status status = sg_prefix_outputs_run(engine, &model->spec, prefixes, what, &outputs);
-    if (status == SG_OK)
-        status = flag_beginnings(early, name, model, corpus, prefixes, &outputs, detection);
-    sg_outputs_free(&outputs);
+    sg_status status = sg_prefix_outputs_run(engine, &model->spec, prefixes, what, outputs);
     sg_prefixes_close(prefixes);
+    return status;
+}
+
+sg_status sg_early_add_outputs(sg_early *early, const char *name, const sg_model *model,
+                               const sg_corpus *corpus, const sg_outputs *outputs,
+                               const sg_detection *detection)
+{
+    sg_prefixes *prefixes;
+    if (outputs->count == 0)
+        return SG_OK;
+    SG_TRY(open_test_prefixes(early, corpus, &prefixes));
+    sg_status status = SG_OK;
+    if (outputs->count != sg_prefixes_count(prefixes) - 1 || !model->prefix_limit)
+        status = sg_fail(SG_E_CONFIG, "model %s: %d beginnings were recorded, the test split has %d", name,
+                         outputs->count, sg_prefixes_count(prefixes) - 1);
+    if (status == SG_OK)
+        status = flag_beginnings(early, name, model, corpus, prefixes, outputs, detection);
+    sg_prefixes_close(prefixes);
+    return status;
+}
+
+sg_status sg_early_add(sg_early *early, const char *name, const sg_model *model, sg_engine *engine,
+                       const sg_corpus *corpus, const sg_detection *detection)
+{
+    sg_outputs outputs;
+    sg_status status = sg_early_run(early, name, model, engine, corpus, &outputs);
+    if (status == SG_OK)
+        status = sg_early_add_outputs(early, name, model, corpus, &outputs, detection);
+    sg_outputs_free(&outputs);
     return status;
 }
 

@@ -53,6 +53,15 @@ void sg_early_free(sg_early *early);
 sg_status sg_early_add(sg_early *early, const char *name, const sg_model *model, sg_engine *engine,
                        const sg_corpus *corpus, const sg_detection *detection);
 
+/* The two halves of that: what the network says of every beginning of the test dialogs, into *outputs, which
+ * this allocates (of a model without limits: count 0, with a note); and the rows, from a model that may be
+ * without weights. SG_E_CONFIG: outputs of other beginnings. */
+sg_status sg_early_run(const sg_early *early, const char *name, const sg_model *model, sg_engine *engine,
+                       const sg_corpus *corpus, sg_outputs *outputs);
+sg_status sg_early_add_outputs(sg_early *early, const char *name, const sg_model *model,
+                               const sg_corpus *corpus, const sg_outputs *outputs,
+                               const sg_detection *detection);
+
 /* What a detector has flagged by message k: shares of all new and of all known dialogs of the test split. */
 void sg_early_rates(const sg_early *early, const sg_early_row *row, int k, sg_rate *p_d, sg_rate *p_fa);
 

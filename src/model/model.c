@@ -1,6 +1,5 @@
 #include "model/model.h"
 
-#include "base/h5.h"
 #include "base/memory.h"
 #include "corpus/conventions.h"
 #include <math.h>
@@ -94,10 +93,10 @@ static sg_status write_tensors(sg_h5 *file, const char *group, const sg_params *
     return SG_OK;
 }
 
-static sg_status write_spec(sg_h5 *file, const sg_spec *spec)
+static sg_status write_spec(sg_h5 *file, const char *format, int64_t version, const sg_spec *spec)
 {
-    SG_TRY(sg_h5_set_text(file, "/", "format", FORMAT));
-    SG_TRY(sg_h5_set_int(file, "/", "version", VERSION));
+    SG_TRY(sg_h5_set_text(file, "/", "format", format));
+    SG_TRY(sg_h5_set_int(file, "/", "version", version));
     SG_TRY(sg_h5_set_int(file, "/", "message_types", spec->message_types));
     SG_TRY(sg_h5_set_int(file, "/", "max_length", spec->max_length));
     SG_TRY(sg_h5_set_int(file, "/", "units", spec->units));
@@ -151,14 +150,19 @@ static sg_status write_training(sg_h5 *file, const sg_model *model)
     return sg_h5_set_text(file, "/training", "device", model->device);
 }
 
-static sg_status write_all(sg_h5 *file, const sg_model *model, const sg_optimizer_state *state)
+sg_status sg_model_put_description(sg_h5 *file, const char *format, int64_t version, const sg_model *model)
 {
-    SG_TRY(write_spec(file, &model->spec));
+    SG_TRY(write_spec(file, format, version, &model->spec));
     SG_TRY(sg_conventions_write(file, model->type_rule, model->collapsed));
     SG_TRY(write_classes(file, model));
-    SG_TRY(write_tensors(file, "/params", &model->params));
     SG_TRY(write_detectors(file, model));
-    SG_TRY(write_training(file, model));
+    return write_training(file, model);
+}
+
+static sg_status write_all(sg_h5 *file, const sg_model *model, const sg_optimizer_state *state)
+{
+    SG_TRY(sg_model_put_description(file, FORMAT, VERSION, model));
+    SG_TRY(write_tensors(file, "/params", &model->params));
     if (!state)
         return SG_OK;
     SG_TRY(write_tensors(file, "/optimizer/m", &state->m));
@@ -190,7 +194,6 @@ static sg_status read_int(const sg_h5 *file, const char *name, int64_t max, int 
 static sg_status read_spec(const sg_h5 *file, sg_spec *spec)
 {
     char padding[16];
-    SG_TRY(sg_h5_check_format(file, FORMAT, VERSION));
     SG_TRY(read_int(file, "message_types", SG_MESSAGE_TYPES_MAX - 1, &spec->message_types));
     SG_TRY(read_int(file, "max_length", SG_LENGTH_MAX, &spec->max_length));
     SG_TRY(read_int(file, "units", SG_UNITS_MAX, &spec->units));
@@ -305,14 +308,22 @@ static sg_status read_training(const sg_h5 *file, sg_model *model)
     return sg_h5_get_text(file, "/training", "device", model->device, sizeof model->device);
 }
 
-static sg_status read_all(const sg_h5 *file, sg_model *model, sg_optimizer_state *state)
+sg_status sg_model_get_description(const sg_h5 *file, const char *format, int64_t version_max,
+                                   sg_model *model)
 {
+    *model = (sg_model){0};
+    SG_TRY(sg_h5_check_format(file, format, version_max));
     SG_TRY(read_spec(file, &model->spec));
     SG_TRY(sg_conventions_read(file, model->type_rule, &model->collapsed));
     SG_TRY(read_classes(file, model));
-    SG_TRY(read_tensors(file, "/params", &model->spec, &model->params));
     SG_TRY(read_detectors(file, model));
-    SG_TRY(read_training(file, model));
+    return read_training(file, model);
+}
+
+static sg_status read_all(const sg_h5 *file, sg_model *model, sg_optimizer_state *state)
+{
+    SG_TRY(sg_model_get_description(file, FORMAT, VERSION, model));
+    SG_TRY(read_tensors(file, "/params", &model->spec, &model->params));
     if (!state)
         return SG_OK;
     if (!sg_h5_has(file, "/optimizer"))

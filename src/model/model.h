@@ -11,6 +11,7 @@
 #ifndef SG_MODEL_MODEL_H
 #define SG_MODEL_MODEL_H
 
+#include "base/h5.h"
 #include "corpus/corpus.h"
 #include "model/params.h"
 
@@ -64,6 +65,12 @@ sg_status sg_model_write(const sg_model *model, const sg_optimizer_state *state,
  * SG_E_FORMAT. */
 sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *path);
 void sg_optimizer_state_free(sg_optimizer_state *state);
+
+/* All of a model but its weights, for files of another format that hold what it said (detect/record.h).
+ * Release the model with sg_model_free, also after a failure. */
+sg_status sg_model_put_description(sg_h5 *file, const char *format, int64_t version, const sg_model *model);
+sg_status sg_model_get_description(const sg_h5 *file, const char *format, int64_t version_max,
+                                   sg_model *model);
 
 /* SG_E_CONFIG unless the alphabets are equal, name for name; says the first difference. */
 sg_status sg_model_check_alphabet(const sg_model *model, const sg_corpus *corpus);

@@ -49,24 +49,40 @@ static void processor_name(char *text, size_t size)
         fclose(f);
 }
 
-/* What a run's own record says of where it was trained. */
-static cJSON *run_object(const sg_provenance_run *run)
+sg_status sg_run_origin(const char *folder, char **json)
 {
     static const char *const keys[] = {"tool", "commit", "date", "processor", "engine", "seconds"};
+    sg_run_paths paths;
     char *text = NULL;
     size_t length = 0;
+    *json = NULL;
+    SG_TRY(sg_run_paths_make(&paths, folder));
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "run", run->name);
-    if (sg_file_read(run->provenance, 1 << 20, &text, &length) != SG_OK)
-        return object;
-    cJSON *record = cJSON_ParseWithLength(text, length);
-    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
-        cJSON *value = cJSON_DetachItemFromObject(record, keys[k]);
-        if (value)
-            cJSON_AddItemToObject(object, keys[k], value);
+    if (sg_file_read(paths.provenance, 1 << 20, &text, &length) == SG_OK) {
+        cJSON *all = cJSON_ParseWithLength(text, length);
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            cJSON *value = cJSON_DetachItemFromObject(all, keys[k]);
+            if (value)
+                cJSON_AddItemToObject(object, keys[k], value);
+        }
+        cJSON_Delete(all);
+        free(text);
     }
-    cJSON_Delete(record);
-    free(text);
+    *json = cJSON_PrintUnformatted(object);
+    cJSON_Delete(object);
+    return *json ? SG_OK : sg_fail(SG_E_MEMORY, "%s: out of memory", paths.provenance);
+}
+
+/* {"run": its name, and what its origin says} */
+static cJSON *run_object(const sg_provenance_run *run)
+{
+    cJSON *object = cJSON_CreateObject(), *origin = cJSON_Parse(run->origin);
+    cJSON_AddStringToObject(object, "run", run->name);
+    while (origin && origin->child) {
+        cJSON *value = cJSON_DetachItemViaPointer(origin, origin->child);
+        cJSON_AddItemToObject(object, value->string, value);
+    }
+    cJSON_Delete(origin);
     return object;
 }
 

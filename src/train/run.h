@@ -22,9 +22,13 @@ sg_status sg_run_paths_make(sg_run_paths *paths, const char *folder);
 /* Whether a run in this folder has finished. */
 bool sg_run_is_complete(const char *folder);
 
-/* A run whose results went into what is recorded, and its own provenance.json. */
+/* What the provenance.json of a run says of how it was trained: a JSON object of tool, commit, date,
+ * processor, engine and seconds, as far as they are there; no paths.  Release with free(). */
+sg_status sg_run_origin(const char *folder, char **json);
+
+/* A run whose results went into what is recorded, and its origin. */
 typedef struct {
-    char name[64], provenance[SG_PATH_MAX];
+    char name[64], *origin;
 } sg_provenance_run;
 
 typedef struct {
@@ -39,8 +43,8 @@ typedef struct {
 } sg_provenance;
 
 /* Writes provenance as JSON: tool, commit, command, date, host processor, engine, library versions, corpus,
- * seconds; and of each run its name with tool, commit, date, processor, engine and seconds, as far as its own
- * record says them: runs may be older than the command that evaluates them, and of another machine. */
+ * seconds; and of each run its name and origin: runs may be older than the command that evaluates them, and
+ * of another machine. */
 sg_status sg_provenance_write(const sg_provenance *provenance, const char *path);
 
 /* "sipgpu 0.1.0 (commit)", for the tool attribute of files. */

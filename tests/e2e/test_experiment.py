@@ -92,6 +92,76 @@ def test_other_settings_are_refused(sipgpu: Sipgpu, corpus: Path, experiment: Pa
                    "--set", "train.learning_rate=0.02", names=("train.learning_rate",), alone=False)
 
 
+# ---- records ----
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything that an experiment computes: not how long it took, nor by which command and threads."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".csv", ".md") or path.name == "corpus.json"}
+
+
+def recorded(experiment: Path, folder: Path, *runs: str) -> Path:
+    """A folder in which of these runs there is only the record."""
+    (folder / "records").mkdir(parents=True)
+    for run in runs:
+        shutil.copy(experiment / f"records/{run}.h5", folder / "records")
+    return folder
+
+
+def test_records_stand_for_runs(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    folder = recorded(experiment, tmp_path / "out", *RUNS)
+    sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 2, *WORDS)
+    assert files(folder) == files(experiment)
+    assert not (folder / "runs").exists() or not any((folder / "runs").iterdir())
+    made, again = (json.loads((path / "provenance.json").read_text(encoding="utf-8")) for path in (experiment, folder))
+    assert made["runs"] == again["runs"] and len(made["runs"]) == 4
+
+
+def test_new_runs_join_records(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    folder = recorded(experiment, tmp_path / "out", "model1.0_seed1", "model2.1_seed1", "model2.1_seed2")
+    sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 2, *WORDS)
+    assert {path.name for path in (folder / "runs").iterdir()} == {"model1.0_seed2"}
+    for name, content in files(experiment).items():
+        if name.startswith("history_"):
+            assert without_seconds(folder / name) == without_seconds(experiment / name)
+        else:
+            assert (folder / name).read_bytes() == content, name
+
+
+def test_records_hold_no_paths(corpus: Path, experiment: Path) -> None:
+    for name in RUNS:
+        data = (experiment / f"records/{name}.h5").read_bytes()
+        assert str(corpus).encode() not in data and str(experiment).encode() not in data
+
+
+def test_a_record_of_other_settings_is_refused(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    folder = recorded(experiment, tmp_path / "out", "model1.0_seed1")
+    words = ["experiment", "--corpus", corpus, "--out", folder, "--models", "1.0", "--seeds", 1, *WORDS]
+    sipgpu.refuses(*words, "--set", "train.learning_rate=0.02", names=("model1.0_seed1.h5", "train.learning_rate"))
+    assert not (folder / "runs").exists()
+    sipgpu.ok(*words, "--set", "train.learning_rate=0.02", "--force")
+    assert (folder / "runs/model1.0_seed1/model.h5").exists()
+    assert (folder / "records/model1.0_seed1.h5").read_bytes() != (experiment / "records/model1.0_seed1.h5").read_bytes()
+
+
+def test_a_record_of_another_corpus_is_refused(sipgpu: Sipgpu, experiment: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    sipgpu.ok("corpus", "synth", "--preset", "small", "--seed", 5, "--out", other)
+    folder = recorded(experiment, tmp_path / "out", "model1.0_seed1")
+    sipgpu.refuses("experiment", "--corpus", other, "--out", folder, "--models", "1.0", "--seeds", 1, *WORDS,
+                   names=("model1.0_seed1.h5", "the corpus"))
+
+
+def test_a_damaged_record_is_refused(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    folder = recorded(experiment, tmp_path / "out", "model1.0_seed1")
+    record = folder / "records/model1.0_seed1.h5"
+    words = ["experiment", "--corpus", corpus, "--out", folder, "--models", "1.0", "--seeds", 1, *WORDS]
+    record.write_bytes(record.read_bytes()[:5000])
+    sipgpu.refuses(*words, names=(record,))
+    shutil.copy(experiment / "runs/model1.0_seed1/model.h5", record)
+    sipgpu.refuses(*words, names=(record, "sipgpu-record"))
+
+
 # ---- threads and processes ----
 
 

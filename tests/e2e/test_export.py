@@ -198,8 +198,10 @@ def test_round_trip(sipgpu: Sipgpu, quick_run: Path, exported: Path, tmp_path: P
 def test_with_a_corpus_limits_are_fitted(sipgpu: Sipgpu, quick_run: Path, corpus: Path, exported: Path,
                                          tmp_path: Path) -> None:
     """As `train` fits them, so detect and watch work; a file of Keras 2, with what is left out."""
+    with h5py.File(quick_run / "model.h5") as model:
+        precision = model["training"].attrs["precision"].decode()
     result = sipgpu.ok("import", exported / "whole.h5", "--corpus", corpus, "--out", tmp_path / "m.h5",
-                       "--precision", "fp32")
+                       "--precision", precision)
     assert "recurrent_dropout 0.25" in result.err and "train" in result.out
     assert_same_tensors(quick_run / "model.h5", tmp_path / "m.h5", "params", "alphabet", "classes")
     with h5py.File(quick_run / "model.h5") as a, h5py.File(tmp_path / "m.h5") as b:

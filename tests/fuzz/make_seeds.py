@@ -297,6 +297,7 @@ def all_seeds() -> tuple[Seeds, Seeds]:
     seeds = {"fuzz_sip_message": sip_messages(), "fuzz_tracker": tracker_events(), "fuzz_packet": packet_seeds(),
              "fuzz_tcp": tcp_steps(), "fuzz_hep": hep_seeds(), "fuzz_pcapng": pcapng_seeds(),
              "fuzz_config": config_seeds(), "fuzz_corpus": [b"", *edits()], "fuzz_model": [b"", *edits()],
+             "fuzz_record": [b"", *edits()],
              "fuzz_sipm": sipm_edits()}
     dictionaries = {"fuzz_sip_message": SIP_WORDS, "fuzz_tcp": SIP_WORDS, "fuzz_config": config_dictionary()}
     return seeds, dictionaries
