@@ -34,7 +34,7 @@ struct sg_gemm {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_data_type_t type;
-    /* Products by these instead of the library's, or NULL: 2 to 3 times as fast as oneDNN 2.6. */
+    /* Products by these instead of the library's, or NULL: oneDNN 2.6 is slower (docs/performance.md). */
     const sg_tiles *tiles;
     /* Rearranged copies of operands, kept from call to call. */
     void *buffer[2];
@@ -203,9 +203,21 @@ bool sg_gemm_bf16_is_supported(void)
     return isa_has(dnnl_cpu_isa_avx512_core_bf16);
 }
 
+/* The tile products for a context, or NULL. */
+static const sg_tiles *choose_tiles(bool bf16)
+{
+    const sg_tiles *tiles = NULL;
+#ifdef SG_X86_LEVELS
+    if (bf16 && sg_gemm_bf16_is_fast() && !getenv("SIPGPU_NO_TILES"))
+        tiles = &sg_tiles_amx;
+#endif
+    (void)bf16;
+    return tiles;
+}
+
 void sg_gemm_describe(bool bf16, char *text, size_t size)
 {
-    if (bf16 && sg_gemm_bf16_is_fast()) {
+    if (choose_tiles(bf16)) {
         snprintf(text, size, "AMX tiles");
         return;
     }
@@ -224,9 +236,7 @@ sg_status sg_gemm_open(sg_gemm **out, bool bf16)
     sg_gemm *g;
     SG_TRY(sg_alloc(&g, 1, "matrix products"));
     g->type = bf16 ? dnnl_bf16 : dnnl_f32;
-#ifdef SG_X86_LEVELS
-    g->tiles = bf16 && sg_gemm_bf16_is_fast() ? &sg_tiles_amx : NULL;
-#endif
+    g->tiles = choose_tiles(bf16);
     dnnl_status_t code = dnnl_engine_create(&g->engine, dnnl_cpu, 0);
     if (code == dnnl_success)
         code = dnnl_stream_create(&g->stream, g->engine, dnnl_stream_default_flags);

@@ -3,7 +3,8 @@
  *
  * Weights are packed once per update into the layout that the library likes best; products then run for any
  * number of rows.  All matrices are row-major.  An operand is a matrix of floats, or of bfloat16 when the
- * context is bf16. Builds with oneDNN 2.x and 3.x.
+ * context is bf16.  With the environment variable SIPGPU_NO_TILES all products are oneDNN's.  Builds with
+ * oneDNN 2.x and 3.x.
  */
 #ifndef SG_ENGINE_CPU_GEMM_H
 #define SG_ENGINE_CPU_GEMM_H
