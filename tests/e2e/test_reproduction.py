@@ -148,8 +148,12 @@ def test_printed_limits(experiment: Path) -> None:
                  for rows in (new, known))
     ours = find(run(experiment).stdout, "Threshold:")["ours"]
     assert f"with the paper's lambda, the first run has P_D {100 * p_d:.2f}% and P_FA {100 * p_fa:.2f}%" in ours
-    # What the curve has at 3.95% is between what it has at no false alarms and all of it.
-    assert 0 <= float(re.search(r"at most 3.95%, P_D ([0-9.]+)%", ours)[1]) <= 100
+    # What a score has at 3.95%, again from the moments.
+    for score, name in (("skewness", "skewness"), ("p_max", "largest output")):
+        limits = [0.0, *sorted({float(r[score]) for r in dialogs}), 2.0]
+        flagged = [[sum(float(r[score]) < limit for r in rows) / len(rows) for rows in (new, known)] for limit in limits]
+        most = max(p_d for p_d, p_fa in flagged if p_fa <= 0.0395)
+        assert re.search(rf"{100 * most:.2f}% by the {name}", ours), (score, most, ours)
 
 
 def test_models_that_were_not_run(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
