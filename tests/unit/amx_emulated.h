@@ -1,5 +1,5 @@
-/* amx_emulated.h: the tile instructions that kernels_amx.c and tiles.c use, after Intel's Architecture Instruction Set
- * Extensions Programming Reference, chapter on AMX; for processors without them.
+/* amx_emulated.h: the tile instructions that kernels_amx.c and tiles.c use, after Intel's Architecture
+ * Instruction Set Extensions Programming Reference, chapter on AMX; for processors without them.
  */
 #ifndef AMX_EMULATED_H
 #define AMX_EMULATED_H
