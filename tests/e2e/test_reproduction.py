@@ -156,6 +156,19 @@ def test_printed_limits(experiment: Path) -> None:
         assert re.search(rf"{100 * most:.2f}% by the {name}", ours), (score, most, ours)
 
 
+def test_other_paddings_are_told(experiment: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(experiment, folder)
+    lines = (folder / "table6.csv").read_text(encoding="utf-8").splitlines()
+    more = [line.replace(",1.0,", ",1.0-pre,").replace(line.split(",")[5], "0.125") for line in lines if ",1.0," in line]
+    (folder / "table6.csv").write_text("\n".join([*lines, *more]) + "\n", encoding="utf-8")
+    for part in ("Threshold: P_D", "K-means: P_D"):
+        before, after = (find(run(path).stdout, part) for path in (experiment, folder))
+        assert "1.0-pre" not in before["ours"] and "1.0-mask" not in after["ours"]
+        assert re.search(r"zeros before the dialog \(model 1.0-pre\): P_D 12.50% .*P_FA 12.50%", after["ours"]), after["ours"]
+        assert after["verdict"] == before["verdict"]
+
+
 def test_models_that_were_not_run(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0", "--seeds", 1,
