@@ -1,5 +1,5 @@
 /* record.h: what is kept of a run when its weights are not: what the network said of every class of its
- * corpus, and how it was trained.  Enough for every table and figure of an experiment, at a hundredth of the
+ * corpus, and how it was trained.  Enough for every table and figure of an experiment, at a twentieth of the
  * size of a model.
  *
  * HDF5, root attributes format "sipgpu-record", version 1, and all of a model file (model.h) but /params;
