@@ -38,6 +38,7 @@ FIGURES = (
     figures_detection.figure3,
     figures_detection.figure4,
     figures_operating.roc,
+    figures_operating.together,
     figures_operating.early,
 )
 

@@ -220,6 +220,82 @@ def roc(results: Results) -> Drawing | Missing:
     return Drawing(name, title, caption, files, figure)
 
 
+# ---- several runs together ----
+
+COMBINED = {
+    "max": "the run with the largest output",
+    "mean": "mean of each output",
+    "envelope": "largest of each output",
+}
+COMBINED_POINTS = {"threshold_both": ("s", 5), "kmeans": ("o", 5)}
+
+
+def _draw_combined(axes, results: Results, model: str, zero: float) -> list[Line2D]:
+    """The curves of one model's runs together, on each the points of the threshold and of K-means."""
+    table, handles = results.roc_combined, []
+    for (combined, title), (colour, line) in zip(COMBINED.items(), style.LINES[1:]):
+        own = (table["model"] == model) & (table["combined"] == combined) & (table["score_name"] == "higher_moment")
+        if not own.any():
+            continue
+        grid = np.unique(table["p_fa"][own])
+        p_d = _at_most(table["p_fa"][own], table["p_d"][own], grid)
+        handles += axes.step(
+            np.where(grid > 0, grid, zero), p_d, where="post", color=colour, linestyle=line, label=title
+        )
+        for row in results.comparison.rows if results.comparison else []:
+            if row.get("model") == model and row.get("combined") == combined and row["detector"] in COMBINED_POINTS:
+                shape, size = COMBINED_POINTS[row["detector"]]
+                _point(axes, float(row["p_fa"]), float(row["p_d"]), zero, shape, colour, "", size=size)
+    return handles
+
+
+def together(results: Results) -> Drawing | Missing:
+    name, title = "together", "Several runs together"
+    model, table = reference_model(results), results.roc_combined
+    if table is None or len(table) == 0:
+        return Missing(name, title, "roc_combined.csv is not there: it takes several runs")
+    if not np.isfinite(table["p_d"] + table["p_fa"]).any():
+        return Missing(name, title, "the test split has no new or no known dialogs, so there is no ROC")
+    own = {m: table["runs"][table["model"] == m] for m in (model, "all")}
+
+    def said(m: str, several: str, alone: str) -> str:
+        return f"{several}{style.runs_text(int(own[m][0]))}" if len(own[m]) else alone
+
+    single = results.roc_model.get(model, {}).get("higher_moment")
+    figure = style.new_figure(style.TWO_COLUMNS, 4.0)
+    places = figure.add_gridspec(2, 2, height_ratios=(1, 0.3))
+    shares = np.concatenate([t["p_fa"] for t in (table, single) if t is not None])
+    least = float(shares[shares > 0].min()) if (shares > 0).any() else 1e-3
+    handles: dict[str, Line2D] = {}
+    for place, letter, m in ((places[0, 0], "a", model), (places[0, 1], "b", "all")):
+        axes, zero = _roc_axes(figure, place, least, letter == "a")
+        style.letter(axes, letter, said(m, "all models: " if m == "all" else f"model {m}: ", ""))
+        if len(own[m]) == 0:
+            style.say_none(axes)
+            continue
+        if single is not None:
+            line = _draw_curve(axes, single, zero, style.BLUE, "-", f"one run of model {model} (mean over the seeds)")
+            handles.setdefault("single", line)
+        for handle in _draw_combined(axes, results, m, zero):
+            handles.setdefault(handle.get_label(), handle)
+        for handle in _paper_points(axes, zero):
+            handles.setdefault(handle.get_label(), handle)
+    for detector, (shape, size) in COMBINED_POINTS.items():
+        label = f"{title_of(detector)}, of the curve's colour"
+        mark = Line2D([], [], linestyle="", marker=shape, markersize=size, color=style.BLACK, label=label)
+        handles[detector] = mark
+    style.legend_panel(figure, places[1, :], list(handles.values()), 2)
+    caption = (
+        "P_D against P_FA on the test split, by the higher of both moments, P_FA on a logarithmic axis with a place for "
+        f"0 at the left. (a) {said(model, f'Model {model}: ', f'Empty: there is 1 run of model {model}')}; (b) "
+        f"{said('all', 'all models of the experiment: ', 'empty: there is one model')}. Squares and circles: where the "
+        "threshold (limits from the train split) and K-means lie. Stars: the points that the paper prints for its ten "
+        "runs of model 1.0 on its own corpus."
+    )
+    files = [table.name] + ([single.name] if single is not None else [])
+    return Drawing(name, title, caption, files + ([results.comparison.name] if results.comparison else []), figure)
+
+
 # ---- message by message ----
 
 

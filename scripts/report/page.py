@@ -258,7 +258,7 @@ def comparison(results: Results) -> str:
         return absent("comparison.csv is not there, so detectors are not compared beyond Table VI.")
     model = reference_model(results)
     shown = [
-        r for r in results.comparison.rows if r.get("model", "-") in ("-", model) and r["detector"] not in HIDDEN_SCORES
+        r for r in results.comparison.rows if r.get("model", "-") in ("-", model, "all") and r["detector"] not in HIDDEN_SCORES
     ]
     rest = [r for r in results.comparison.rows if r not in shown]
     text = _comparison_table(
@@ -266,7 +266,8 @@ def comparison(results: Results) -> str:
         "comparison",
         shown,
         f"Detectors without a network, and those of model {escape(model)}: one run (the "
-        "first seed), and all runs together by the largest or the mean output. Intervals: Wilson, 95%, in "
+        "first seed), and all runs together: the run with the largest output, of each output the mean or the largest "
+        "(envelope); all: the runs of all models together. Intervals: Wilson, 95%, in "
         f"percent, over dialogs. From {file_link(results, 'comparison.csv')}.",
     )
     if rest:
@@ -554,7 +555,7 @@ def page(results: Results, items: list[Drawing | Missing]) -> str:
             "Abnormal dialogs: Table VI and Figures 2 to 4",
             table6(results) + by_name["figure2"] + by_name["figure3"] + by_name["figure4"],
         ),
-        ("comparison_section", "Every detector beside the others", by_name["roc"] + comparison(results)),
+        ("comparison_section", "Every detector beside the others", by_name["roc"] + by_name["together"] + comparison(results)),
         ("early_section", "Dialogs that are not over", by_name["early"] + early(results)),
         ("run_section", "What was run", provenance(results) + settings(results)),
         (

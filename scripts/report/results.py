@@ -291,6 +291,7 @@ POSITIONS = {
     "false_alarms": COUNT,
 }
 ROC = {"detections": COUNT, "false_alarms": COUNT, "p_d": SHARE, "p_fa": SHARE}
+ROC_COMBINED = {"model": TEXT, "runs": COUNT, "combined": TEXT, "score_name": TEXT, **ROC}
 
 
 @dataclass
@@ -311,6 +312,7 @@ class Results:
     positions: Table | None = None
     roc: dict[str, Table] = field(default_factory=dict)  # by the score, of what needs no network
     roc_model: dict[str, dict[str, Table]] = field(default_factory=dict)  # by model and score, with a seed
+    roc_combined: Table | None = None  # of several runs together
     words: dict[str, list[str]] = field(default_factory=dict)  # what comparison.md and early.md say below their tables
     files: list[str] = field(default_factory=list)  # all that was read
     seen_from: str = "."  # the folder, seen from where the report is written
@@ -383,7 +385,10 @@ def read_results(folder: Path) -> Results:
     results.comparison = optional("comparison.csv", COMPARISON, RATES)
     results.early = optional("early.csv", EARLY, RATES)
     results.positions = optional("early_position.csv", POSITIONS)
+    results.roc_combined = optional("roc_combined.csv", ROC_COMBINED)
     for path in sorted(folder.glob("roc_*.csv")):
+        if path.name == "roc_combined.csv":
+            continue
         parts = re.fullmatch(r"roc_model([^_]+)_(\w+)", path.stem)
         if not parts:
             results.roc[path.stem[len("roc_") :]] = table(path.name, ROC)

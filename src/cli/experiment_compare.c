@@ -4,22 +4,83 @@
 #include "base/log.h"
 #include "cli/comparison_files.h"
 
-/* Bytes of summed outputs beyond which the mean of runs is left out. */
-#define MEAN_BYTES_MAX 4e9
+/* Bytes of outputs beyond which runs are not pooled. */
+#define POOLED_BYTES_MAX 8e9
 
 /* ... up to which a single run's outputs are kept for its record, so that others may join it later. */
 #define RECORDED_BYTES_MAX 1e9
+
+/* Both pools, of one model and of all. */
+static bool pools_fit(int classes)
+{
+    return 2 * SG_POOL_RULES * sg_pooled_bytes(classes, classes) <= POOLED_BYTES_MAX;
+}
+
+static void free_pools(sg_run_pools *pools)
+{
+    for (int i = 0; i < SG_POOL_RULES; i++)
+        sg_pooled_free(&pools->by[i]);
+}
+
+void sg_experiment_compare_open(sg_experiment_compare *compare, bool early, int models, int classes)
+{
+    *compare = (sg_experiment_compare){.early = early, .all.wanted = models > 1 && pools_fit(classes)};
+}
 
 void sg_experiment_compare_begin(sg_experiment_compare *compare, const char *model, int expected, int classes,
                                  bool *probabilities)
 {
     compare->expected = expected;
     compare->runs = 0;
-    compare->mean_wanted = expected > 1 && sg_mean_ensemble_bytes(classes, classes) <= MEAN_BYTES_MAX;
-    if (expected > 1 && !compare->mean_wanted)
-        sg_note("model %s: the mean of the runs' outputs is left out: %d classes are too many to keep them",
+    free_pools(&compare->one);
+    compare->one.wanted = expected > 1 && pools_fit(classes);
+    if (expected > 1 && !compare->one.wanted)
+        sg_note("model %s: mean and envelope of the runs' outputs are left out: %d classes are too many to "
+                "keep them",
                 model, classes);
-    *probabilities = sg_mean_ensemble_bytes(classes, classes) <= RECORDED_BYTES_MAX || compare->mean_wanted;
+    *probabilities =
+        sg_pooled_bytes(classes, classes) <= RECORDED_BYTES_MAX || compare->one.wanted || compare->all.wanted;
+}
+
+static sg_status pool_run(sg_run_pools *pools, const sg_session *session)
+{
+    for (int i = 0; pools->wanted && i < SG_POOL_RULES; i++) {
+        sg_pooled *pooled = &pools->by[i];
+        if (!pooled->value)
+            SG_TRY(sg_pooled_init(pooled, (sg_pool_rule)i, session->corpus.classes,
+                                  session->model.spec.classes));
+        SG_TRY(sg_pooled_add(pooled, &session->outputs));
+    }
+    return SG_OK;
+}
+
+/* What pooled runs come to, as detectors. */
+static sg_status add_pooled(sg_comparison *comparison, const char *model, const sg_corpus *corpus,
+                            const sg_pooled *pooled)
+{
+    static const sg_combined combined[] = {
+        [SG_POOL_MEAN] = SG_COMBINED_MEAN, [SG_POOL_ENVELOPE] = SG_COMBINED_ENVELOPE};
+    const sg_detection_options options = SG_DETECTION_DEFAULTS;
+    sg_outputs outputs = {0};
+    sg_detection detection = {0};
+    sg_status status;
+    SG_TRY_GOTO(status, done, sg_outputs_alloc(&outputs, pooled->count, pooled->classes, false));
+    SG_TRY_GOTO(status, done, sg_pooled_outputs(pooled, &outputs));
+    SG_TRY_GOTO(status, done, sg_detection_run(&detection, corpus, &outputs, &options));
+    SG_TRY_GOTO(status, done,
+                sg_comparison_add(comparison, model, pooled->runs, combined[pooled->rule], &detection));
+done:
+    sg_detection_free(&detection);
+    sg_outputs_free(&outputs);
+    return status;
+}
+
+static sg_status add_pools(sg_comparison *comparison, const char *model, const sg_corpus *corpus,
+                           const sg_run_pools *pools)
+{
+    for (int i = 0; pools->wanted && i < SG_POOL_RULES; i++)
+        SG_TRY(add_pooled(comparison, model, corpus, &pools->by[i]));
+    return SG_OK;
 }
 
 /* The detectors without a network, with the first run of all. */
@@ -50,8 +111,6 @@ static sg_status add_first_run(sg_experiment_compare *c, const char *model, cons
                                sg_outputs *beginnings)
 {
     SG_TRY(sg_comparison_add(&c->comparison, model, 1, SG_COMBINED_NOT, detection));
-    if (c->mean_wanted)
-        SG_TRY(sg_mean_ensemble_init(&c->mean, session->corpus.classes, session->model.spec.classes));
     if (!c->early)
         return SG_OK;
     if (options)
@@ -63,26 +122,6 @@ static sg_status add_first_run(sg_experiment_compare *c, const char *model, cons
                                 detection);
 }
 
-/* The mean of all runs of a model, which its last session helps to judge. */
-static sg_status add_mean(sg_experiment_compare *c, const char *model, const sg_session *session)
-{
-    const sg_detection_options options = SG_DETECTION_DEFAULTS;
-    sg_outputs outputs = {0};
-    sg_detection detection = {0};
-    sg_status status;
-    SG_TRY_GOTO(status, done,
-                sg_outputs_alloc(&outputs, session->corpus.classes, session->model.spec.classes, false));
-    SG_TRY_GOTO(status, done, sg_mean_ensemble_outputs(&c->mean, &outputs));
-    SG_TRY_GOTO(status, done, sg_detection_run(&detection, &session->corpus, &outputs, &options));
-    SG_TRY_GOTO(status, done,
-                sg_comparison_add(&c->comparison, model, c->runs, SG_COMBINED_MEAN, &detection));
-done:
-    sg_detection_free(&detection);
-    sg_outputs_free(&outputs);
-    sg_mean_ensemble_free(&c->mean);
-    return status;
-}
-
 sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *model,
                                     const sg_session *session, const sg_session_options *options,
                                     const sg_detection *detection, const sg_detection *best,
@@ -91,16 +130,24 @@ sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *
     SG_TRY(open_tables(compare, session, detection));
     if (compare->runs++ == 0)
         SG_TRY(add_first_run(compare, model, session, options, detection, beginnings));
-    if (compare->mean_wanted && !session->outputs.probabilities) {
-        sg_note("model %s: the mean of the runs' outputs is left out: a record does not hold them", model);
-        compare->mean_wanted = false;
+    if ((compare->one.wanted || compare->all.wanted) && !session->outputs.probabilities) {
+        sg_note("model %s: mean and envelope of the runs' outputs are left out: a record does not hold them",
+                model);
+        compare->one.wanted = compare->all.wanted = false;
     }
-    if (compare->mean_wanted)
-        SG_TRY(sg_mean_ensemble_add(&compare->mean, &session->outputs));
+    SG_TRY(pool_run(&compare->one, session));
+    SG_TRY(pool_run(&compare->all, session));
     if (compare->runs < compare->expected || compare->expected == 1)
         return SG_OK;
     SG_TRY(sg_comparison_add(&compare->comparison, model, compare->runs, SG_COMBINED_MAX, best));
-    return compare->mean_wanted ? add_mean(compare, model, session) : SG_OK;
+    SG_TRY(add_pools(&compare->comparison, model, &session->corpus, &compare->one));
+    free_pools(&compare->one);
+    return SG_OK;
+}
+
+sg_status sg_experiment_compare_all(sg_experiment_compare *compare, const sg_corpus *corpus)
+{
+    return add_pools(&compare->comparison, "all", corpus, &compare->all);
 }
 
 static sg_status open_file(const char *folder, const char *name, sg_atomic_file *file, FILE **out)
@@ -120,6 +167,11 @@ sg_status sg_experiment_compare_write(const sg_experiment_compare *compare, cons
         SG_TRY(open_file(folder, name, &file, &out));
         SG_TRY(sg_text_finish(&file, out, sg_comparison_file_write(&compare->comparison, i, out)));
     }
+    if (compare->comparison.curves > 0) {
+        SG_TRY(open_file(folder, "roc_combined.csv", &file, &out));
+        sg_report_combined_rocs(&compare->comparison, out);
+        SG_TRY(sg_text_finish(&file, out, SG_OK));
+    }
     for (int i = 0; compare->early && i < SG_EARLY_FILES; i++) {
         sg_early_file_name(i, name);
         SG_TRY(open_file(folder, name, &file, &out));
@@ -132,5 +184,6 @@ void sg_experiment_compare_free(sg_experiment_compare *compare)
 {
     sg_comparison_free(&compare->comparison);
     sg_early_free(&compare->beginnings);
-    sg_mean_ensemble_free(&compare->mean);
+    free_pools(&compare->one);
+    free_pools(&compare->all);
 }

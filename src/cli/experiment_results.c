@@ -208,13 +208,19 @@ static sg_status evaluate_run(evaluation_state *s, const sg_experiment_run *run)
     return status;
 }
 
+static int count_complete(const sg_experiment *e, int model)
+{
+    int complete = 0;
+    for (int i = 0; i < e->count; i++)
+        complete += e->run[i].model == model && e->run[i].complete;
+    return complete;
+}
+
 /* All complete runs of one model; a model without any has no part in the tables. */
 static sg_status evaluate_model(evaluation_state *s, int model)
 {
     const sg_experiment *e = s->experiment;
-    int complete = 0;
-    for (int i = 0; i < e->count; i++)
-        complete += e->run[i].model == model && e->run[i].complete;
+    const int complete = count_complete(e, model);
     if (complete == 0)
         return SG_OK;
     sg_experiment_compare_begin(&s->compare, e->model[model], complete, e->classes, &s->probabilities);
@@ -253,12 +259,26 @@ static sg_status runs_writer(const sg_run_result *runs, int count, const sg_run_
     return sg_report_runs(runs, count, out);
 }
 
+/* The runs of all models together. */
+static sg_status compare_all(evaluation_state *s)
+{
+    sg_corpus corpus = {0};
+    if (!s->compare.all.wanted)
+        return SG_OK;
+    sg_status status = sg_corpus_read(&corpus, s->experiment->config->corpus);
+    if (status == SG_OK)
+        status = sg_experiment_compare_all(&s->compare, &corpus);
+    sg_corpus_free(&corpus);
+    return status;
+}
+
 static sg_status evaluate_all(evaluation_state *s)
 {
     const sg_experiment *e = s->experiment;
     const sg_experiment_results *r = s->results;
     for (int m = 0; m < e->models; m++)
         SG_TRY(evaluate_model(s, m));
+    SG_TRY(compare_all(s));
     sg_progress_end();
     if (r->runs == 0)
         return sg_fail(SG_E_CONFIG, "no run is complete: there is nothing to make tables of");
@@ -275,8 +295,11 @@ sg_status sg_experiment_evaluate(const sg_experiment *experiment, sg_experiment_
     *results = (sg_experiment_results){0};
     SG_TRY(sg_alloc(&results->run, experiment->count, "results"));
     SG_TRY(sg_alloc(&results->ensemble, experiment->models, "results"));
-    evaluation_state state = {
-        .experiment = experiment, .results = results, .compare.early = experiment->config->early};
+    evaluation_state state = {.experiment = experiment, .results = results};
+    int models = 0;
+    for (int m = 0; m < experiment->models; m++)
+        models += count_complete(experiment, m) > 0;
+    sg_experiment_compare_open(&state.compare, experiment->config->early, models, experiment->classes);
     sg_status status = evaluate_all(&state);
     sg_experiment_compare_free(&state.compare);
     return status;

@@ -21,7 +21,7 @@ const char *sg_baseline_roc_name(int roc)
 
 const char *sg_combined_name(sg_combined combined)
 {
-    static const char *const names[] = {"", "max", "mean"};
+    static const char *const names[] = {"", "max", "mean", "envelope"};
     return names[combined];
 }
 
@@ -234,6 +234,9 @@ void sg_comparison_free(sg_comparison *comparison)
         free(comparison->row[i].abnormal);
     for (int i = 0; i < SG_BASELINE_ROCS; i++)
         sg_roc_free(&comparison->roc[i]);
+    for (int i = 0; i < comparison->curves; i++)
+        sg_roc_free(&comparison->curve[i].roc);
+    free(comparison->curve);
     free(comparison->row);
     free(comparison->known);
     sg_class_counts_free(&comparison->counts);
@@ -263,6 +266,20 @@ static sg_status add_single_limits(sg_comparison *c, const sg_compared *what, co
     return add_limited(c, what, "best_single", rule, best_limit, d->score[best]);
 }
 
+static sg_status add_curves(sg_comparison *c, const sg_compared *what, const sg_detection *d)
+{
+    static const sg_score scores[] = {SG_SCORE_HIGHER_MOMENT, SG_SCORE_P_MAX};
+    for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
+        SG_TRY(sg_grow(&c->curve, &c->curve_capacity, c->curves + 1, "curves"));
+        sg_combined_roc *curve = &c->curve[c->curves];
+        *curve = (sg_combined_roc){.runs = what->runs, .combined = what->combined, .score = scores[i]};
+        snprintf(curve->model, sizeof curve->model, "%s", what->model);
+        c->curves++;
+        SG_TRY(trace(c, d->score[scores[i]], SG_SPLIT_TEST, &curve->roc));
+    }
+    return SG_OK;
+}
+
 sg_status sg_comparison_add(sg_comparison *comparison, const char *model, int runs, sg_combined combined,
                             const sg_detection *detection)
 {
@@ -280,6 +297,8 @@ sg_status sg_comparison_add(sg_comparison *comparison, const char *model, int ru
     for (size_t i = 0; i < sizeof of_network / sizeof *of_network; i++)
         SG_TRY(add_verdicts(comparison, &what, sg_detector_name(of_network[i].detector), of_network[i].rule,
                             NAN, detection->detector[of_network[i].detector].abnormal));
+    if (combined != SG_COMBINED_NOT)
+        SG_TRY(add_curves(comparison, &what, detection));
     return add_single_limits(comparison, &what, detection);
 }
 

@@ -14,14 +14,14 @@
 #include "detect/detection.h"
 #include "detect/text_table.h"
 
-/* What several runs say together: nothing (one run), the run with the largest output (ensemble.h), or the
- * mean of their outputs. */
-typedef enum { SG_COMBINED_NOT, SG_COMBINED_MAX, SG_COMBINED_MEAN } sg_combined;
+/* What several runs say together (ensemble.h): nothing (one run), the run with the largest output, or their
+ * outputs pooled. */
+typedef enum { SG_COMBINED_NOT, SG_COMBINED_MAX, SG_COMBINED_MEAN, SG_COMBINED_ENVELOPE } sg_combined;
 
 /* One detector.  `model` is "-" and `runs` 0 for those without a network. */
 typedef struct {
     char detector[32]; /* "threshold_both" */
-    char model[16];    /* "1.0" */
+    char model[16];    /* "1.0"; "all": runs of several models */
     char rule[48];     /* what sets the limit: "leave-one-out" */
     sg_combined combined;
     int runs;
@@ -33,6 +33,15 @@ typedef struct {
 
 enum { SG_BASELINE_ROCS = 4 };
 
+/* The curve of a score of several runs together, over the test split. */
+typedef struct {
+    char model[16];
+    int runs;
+    sg_combined combined;
+    sg_score score;
+    sg_roc roc;
+} sg_combined_roc;
+
 typedef struct {
     int classes;
     sg_class_counts counts;
@@ -42,11 +51,14 @@ typedef struct {
     sg_compared *row;
     bool has_correlation;         /* false: the corpus is too large for it */
     sg_roc roc[SG_BASELINE_ROCS]; /* over the test split; those of the correlations are empty without them */
+    int curves;
+    size_t curve_capacity;
+    sg_combined_roc *curve;
 } sg_comparison;
 
 /* "markov_2", "markov_3", "cross_correlation_largest", "cross_correlation_mean". */
 const char *sg_baseline_roc_name(int roc);
-const char *sg_combined_name(sg_combined combined); /* "", "max", "mean" */
+const char *sg_combined_name(sg_combined combined); /* "", "max", "mean", "envelope" */
 
 /* Starts with the detectors that need no network:
  *
@@ -67,7 +79,8 @@ void sg_comparison_free(sg_comparison *comparison);
 
 /* Adds the detectors of a network, or of `runs` networks that were combined: threshold_both,
  * threshold_either, kmeans, and with rule "validation" a single limit on skewness, kurtosis or the largest
- * output (p_max), and best_single: of these three the one that did best on the validation split. */
+ * output (p_max), and best_single: of these three the one that did best on the validation split.  Of combined
+ * networks also two curves: the higher of both moments, and the largest output. */
 sg_status sg_comparison_add(sg_comparison *comparison, const char *model, int runs, sg_combined combined,
                             const sg_detection *detection);
 
@@ -92,6 +105,10 @@ sg_status sg_report_comparison(const sg_comparison *comparison, sg_table_style s
 
 /* CSV: each detector with a network against each one without (the limits from `validation` left out). */
 sg_status sg_report_paired(const sg_comparison *comparison, FILE *out);
+
+/* CSV, a row for each point of the curves of combined runs: model, runs, combined, score_name, and what
+ * sg_report_roc has. */
+void sg_report_combined_rocs(const sg_comparison *comparison, FILE *out);
 
 /* Markdown: the table, and what it says in words, with its figures. */
 sg_status sg_report_comparison_text(const sg_comparison *comparison, FILE *out);

@@ -1,6 +1,7 @@
 #include "detect/comparison.h"
 
 #include "base/memory.h"
+#include "detect/report.h"
 #include <math.h>
 #include <string.h>
 
@@ -142,6 +143,19 @@ sg_status sg_report_paired(const sg_comparison *comparison, FILE *out)
     return status;
 }
 
+void sg_report_combined_rocs(const sg_comparison *comparison, FILE *out)
+{
+    fputs("model,runs,combined,score_name,score,detections,false_alarms,p_d,p_fa\n", out);
+    for (int i = 0; i < comparison->curves; i++) {
+        const sg_combined_roc *c = &comparison->curve[i];
+        for (int j = 0; j < c->roc.count; j++) {
+            fprintf(out, "%s,%d,%s,%s,", c->model, c->runs, sg_combined_name(c->combined),
+                    sg_score_name(c->score));
+            sg_report_roc_point(&c->roc.points[j], out);
+        }
+    }
+}
+
 /* ---- words ---- */
 
 static void say_what_sets_do(const sg_comparison *c, FILE *out)
@@ -168,17 +182,19 @@ static void say_what_sets_do(const sg_comparison *c, FILE *out)
 /* The rule of the paper beside the baselines. */
 static void say_what_network_does(const sg_comparison *c, const sg_compared *r, FILE *out)
 {
+    static const char *const said[] = {[SG_COMBINED_NOT] = "",
+                                       [SG_COMBINED_MAX] = " (the run with the largest output)",
+                                       [SG_COMBINED_MEAN] = " (mean of all runs)",
+                                       [SG_COMBINED_ENVELOPE] = " (each output's largest of all runs)"};
     static const char *const beside[] = {"exact_set", "prefix_trie", "ngram_3", "markov_2",
                                          "cross_correlation_mean"};
     const long long missed = (long long)(r->p_d.total - r->p_d.hits), alarms = (long long)r->p_fa.hits;
     fprintf(out,
-            "- **Model %s**%s, limits mean - variance, both moments below: misses %lld of %lld new "
+            "- **%s%s**%s, limits mean - variance, both moments below: misses %lld of %lld new "
             "dialogs and raises %lld false alarms on %lld known ones: wrong on %lld dialogs.",
-            r->model,
-            r->combined == SG_COMBINED_NOT   ? ""
-            : r->combined == SG_COMBINED_MAX ? " (largest output of all runs)"
-                                             : " (mean of all runs)",
-            missed, (long long)r->p_d.total, alarms, (long long)r->p_fa.total, missed + alarms);
+            strcmp(r->model, "all") == 0 ? "" : "Model ",
+            strcmp(r->model, "all") == 0 ? "All models" : r->model, said[r->combined], missed,
+            (long long)r->p_d.total, alarms, (long long)r->p_fa.total, missed + alarms);
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
         const sg_compared *b = sg_comparison_find(c, beside[i], "-", NULL, SG_COMBINED_NOT);
         if (!b)
@@ -197,9 +213,9 @@ sg_status sg_report_comparison_text(const sg_comparison *comparison, FILE *out)
     SG_TRY(sg_report_comparison(comparison, SG_STYLE_MARKDOWN, out));
     fputs("\nP_D: share of the test split's new dialogs that are flagged; P_FA: of its known ones; "
           "with 95% Wilson intervals. A network's row of 1 run is that of its first seed "
-          "(table6.csv has the spread); `max` and `mean`: all its runs together, the largest "
-          "output or the mean of the outputs. What each detector is: docs/detection.md.\n\n## In "
-          "words\n\n",
+          "(table6.csv has the spread); `max`, `mean`, `envelope`: all its runs together, the run "
+          "with the largest output, or of each output the mean or the largest; `all`: the runs of "
+          "all models. What each detector is: docs/detection.md.\n\n## In words\n\n",
           out);
     say_what_sets_do(comparison, out);
     for (int i = 0; i < comparison->rows; i++)

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "engine/cell.h"
+#include <math.h>
 #include <stdlib.h>
 
 sg_status sg_ensemble_init(sg_ensemble *ensemble, int count, int classes)
@@ -34,54 +35,56 @@ sg_status sg_ensemble_add(sg_ensemble *ensemble, const sg_outputs *outputs)
     return SG_OK;
 }
 
-double sg_mean_ensemble_bytes(int count, int classes)
+double sg_pooled_bytes(int count, int classes)
 {
     return (double)count * (double)classes * (double)sizeof(double);
 }
 
-sg_status sg_mean_ensemble_init(sg_mean_ensemble *ensemble, int count, int classes)
+sg_status sg_pooled_init(sg_pooled *pooled, sg_pool_rule rule, int count, int classes)
 {
-    *ensemble = (sg_mean_ensemble){.count = count, .classes = classes};
-    return sg_alloc(&ensemble->sum, (size_t)count * (size_t)classes, "outputs of all runs");
+    *pooled = (sg_pooled){.rule = rule, .count = count, .classes = classes};
+    return sg_alloc(&pooled->value, (size_t)count * (size_t)classes, "outputs of all runs");
 }
 
-void sg_mean_ensemble_free(sg_mean_ensemble *ensemble)
+void sg_pooled_free(sg_pooled *pooled)
 {
-    free(ensemble->sum);
-    *ensemble = (sg_mean_ensemble){0};
+    free(pooled->value);
+    *pooled = (sg_pooled){0};
 }
 
-sg_status sg_mean_ensemble_add(sg_mean_ensemble *ensemble, const sg_outputs *outputs)
+sg_status sg_pooled_add(sg_pooled *pooled, const sg_outputs *outputs)
 {
-    if (outputs->count != ensemble->count || !outputs->probabilities)
-        return sg_fail(SG_E_CONFIG, "runs over %d and %d sequences cannot answer together", ensemble->count,
+    if (outputs->count != pooled->count || !outputs->probabilities)
+        return sg_fail(SG_E_CONFIG, "runs over %d and %d sequences cannot answer together", pooled->count,
                        outputs->probabilities ? outputs->count : 0);
-    const size_t all = (size_t)ensemble->count * (size_t)ensemble->classes;
+    const size_t all = (size_t)pooled->count * (size_t)pooled->classes;
+    const float *p = outputs->probabilities;
+    double *value = pooled->value;
     for (size_t i = 0; i < all; i++)
-        ensemble->sum[i] += (double)outputs->probabilities[i];
-    ensemble->runs++;
+        value[i] = pooled->rule == SG_POOL_MEAN ? value[i] + (double)p[i] : fmax(value[i], (double)p[i]);
+    pooled->runs++;
     return SG_OK;
 }
 
-sg_status sg_mean_ensemble_outputs(const sg_mean_ensemble *ensemble, sg_outputs *outputs)
+sg_status sg_pooled_outputs(const sg_pooled *pooled, sg_outputs *outputs)
 {
-    if (ensemble->runs == 0 || outputs->count != ensemble->count)
-        return sg_fail(SG_E_INTERNAL, "the mean of %d runs over %d sequences", ensemble->runs,
+    if (pooled->runs == 0 || outputs->count != pooled->count)
+        return sg_fail(SG_E_INTERNAL, "%d runs over %d sequences have no answer together", pooled->runs,
                        outputs->count);
-    for (int i = 0; i < ensemble->count; i++) {
-        const double *sum = ensemble->sum + (size_t)i * (size_t)ensemble->classes;
+    for (int i = 0; i < pooled->count; i++) {
+        const double *value = pooled->value + (size_t)i * (size_t)pooled->classes;
         double total = 0;
         sg_moment_sums sums = {0};
         int best = 0;
-        for (int n = 0; n < ensemble->classes; n++) {
-            total += sum[n];
-            best = sum[n] > sum[best] ? n : best;
+        for (int n = 0; n < pooled->classes; n++) {
+            total += value[n];
+            best = value[n] > value[best] ? n : best;
         }
-        for (int n = 0; n < ensemble->classes; n++)
-            sg_moments_add(&sums, sum[n], total / ensemble->classes);
-        sg_moments_finish(&sums, ensemble->classes, &outputs->skewness[i], &outputs->kurtosis[i]);
+        for (int n = 0; n < pooled->classes; n++)
+            sg_moments_add(&sums, value[n], total / pooled->classes);
+        sg_moments_finish(&sums, pooled->classes, &outputs->skewness[i], &outputs->kurtosis[i]);
         outputs->argmax[i] = best;
-        outputs->p_max[i] = (float)(sum[best] / ensemble->runs);
+        outputs->p_max[i] = (float)(value[best] / (pooled->rule == SG_POOL_MEAN ? pooled->runs : total));
     }
     return SG_OK;
 }

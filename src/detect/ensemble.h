@@ -23,22 +23,31 @@ sg_status sg_ensemble_add(sg_ensemble *ensemble, const sg_outputs *outputs);
 /* Adds one run; the earlier run stays on ties.  SG_E_CONFIG if the counts differ. */
 sg_status sg_ensemble_add(sg_ensemble *ensemble, const sg_outputs *outputs);
 
-/* Not of the paper: the mean of the runs' outputs, and the moments of that mean. */
+/* How the outputs of several runs become those of one network, each output by itself. */
+typedef enum {
+    SG_POOL_MEAN,     /* their mean; not of the paper */
+    SG_POOL_ENVELOPE, /* the largest over the runs: another reading of the paper's "LSTM output achieving the
+                       * maximum value during the multiple run" */
+    SG_POOL_RULES
+} sg_pool_rule;
+
 typedef struct {
+    sg_pool_rule rule;
     int runs, count, classes;
-    double *sum; /* [count, classes] */
-} sg_mean_ensemble;
+    double *value; /* [count, classes] sum or largest of the runs so far */
+} sg_pooled;
 
-/* Bytes that the sums take. */
-double sg_mean_ensemble_bytes(int count, int classes);
+/* Bytes that the values take. */
+double sg_pooled_bytes(int count, int classes);
 
-sg_status sg_mean_ensemble_init(sg_mean_ensemble *ensemble, int count, int classes);
-void sg_mean_ensemble_free(sg_mean_ensemble *ensemble);
+sg_status sg_pooled_init(sg_pooled *pooled, sg_pool_rule rule, int count, int classes);
+void sg_pooled_free(sg_pooled *pooled);
 
 /* Adds one run, whose outputs hold all probabilities.  SG_E_CONFIG if they do not, or the counts differ. */
-sg_status sg_mean_ensemble_add(sg_mean_ensemble *ensemble, const sg_outputs *outputs);
+sg_status sg_pooled_add(sg_pooled *pooled, const sg_outputs *outputs);
 
-/* What the mean of the runs so far says, into `outputs`, allocated for count and classes. */
-sg_status sg_mean_ensemble_outputs(const sg_mean_ensemble *ensemble, sg_outputs *outputs);
+/* What the runs so far say together, into `outputs`, allocated for count and classes: argmax, moments, and
+ * the largest output, of the envelope divided by the sum of its outputs (one run's have the sum 1). */
+sg_status sg_pooled_outputs(const sg_pooled *pooled, sg_outputs *outputs);
 
 #endif

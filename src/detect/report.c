@@ -237,14 +237,18 @@ static void put_share(FILE *out, double share)
         fprintf(out, "%.10g", share);
 }
 
+void sg_report_roc_point(const sg_roc_point *point, FILE *out)
+{
+    fprintf(out, "%.17g,%lld,%lld", point->score, (long long)point->detections,
+            (long long)point->false_alarms);
+    put_share(out, point->p_d);
+    put_share(out, point->p_fa);
+    fputc('\n', out);
+}
+
 void sg_report_roc(const sg_roc *roc, FILE *out)
 {
     fputs("score,detections,false_alarms,p_d,p_fa\n", out);
-    for (int i = 0; i < roc->count; i++) {
-        const sg_roc_point *p = &roc->points[i];
-        fprintf(out, "%.17g,%lld,%lld", p->score, (long long)p->detections, (long long)p->false_alarms);
-        put_share(out, p->p_d);
-        put_share(out, p->p_fa);
-        fputc('\n', out);
-    }
+    for (int i = 0; i < roc->count; i++)
+        sg_report_roc_point(&roc->points[i], out);
 }

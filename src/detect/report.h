@@ -40,7 +40,8 @@ void sg_report_dialogs(const sg_detection *detection, const sg_corpus *corpus, c
 void sg_report_classes(const sg_corpus *corpus, const sg_class_counts *counts, const sg_outputs *outputs,
                        const int32_t *class_of, const bool *known, FILE *out);
 
-/* CSV, one row for each point. */
+/* CSV, one row for each point; and the row of one point alone. */
+void sg_report_roc_point(const sg_roc_point *point, FILE *out);
 void sg_report_roc(const sg_roc *roc, FILE *out);
 
 #endif

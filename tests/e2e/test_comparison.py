@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 from conftest import Sipgpu, settings
 
@@ -115,7 +116,48 @@ def test_columns_and_shares(comparison: list[Row], dialogs: Dialogs) -> None:
     keys = [tuple(row[key] for key in COLUMNS[:5]) for row in comparison]
     assert len(set(keys)) == len(keys)
     kinds = {(row["model"], row["runs"], row["combined"]) for row in comparison}
-    assert kinds == {("-", "0", "")} | {(m, *k) for m in MODELS for k in (("1", ""), ("2", "max"), ("2", "mean"))}
+    kinds_of_model = (("1", ""), ("2", "max"), ("2", "mean"), ("2", "envelope"))
+    assert kinds == {("-", "0", ""), ("all", "4", "mean"), ("all", "4", "envelope")} | \
+        {(m, *k) for m in MODELS for k in kinds_of_model}
+
+
+def recorded_outputs(path: Path) -> np.ndarray:
+    """[classes, classes]: what the network of a record said of every class."""
+    with h5py.File(path) as f:
+        answers = f["answers"]
+        classes = len(answers["argmax"])
+        outputs = np.zeros((classes, classes))
+        outputs[np.repeat(np.arange(classes), np.diff(answers["first"][:])), answers["class"][:]] = answers["probability"][:]
+    return outputs
+
+
+def normalised_moments(outputs: np.ndarray) -> list[np.ndarray]:
+    """Skewness and kurtosis of each row, divided by those of a one-hot row."""
+    def moments(x: np.ndarray) -> list[np.ndarray]:
+        central = x - x.mean(axis=-1, keepdims=True)
+        variance = (central ** 2).mean(axis=-1)
+        return [(central ** order).mean(axis=-1) / variance ** (order / 2) for order in (3, 4)]
+
+    return [ours / most for ours, most in zip(moments(outputs), moments(np.eye(outputs.shape[1])[0]))]
+
+
+def test_pooled_runs_follow_from_the_records(experiment: Path, corpus: Path, comparison: list[Row]) -> None:
+    with h5py.File(corpus) as f:
+        split, label, classes = f["split"][:], f["dialogs/label"][:], len(f["classes/count"])
+    train, test = (np.bincount(label[split == number], minlength=classes) for number in (0, 2))
+    runs = {model: [recorded_outputs(experiment / f"records/model{model}_seed{seed}.h5") for seed in (1, 2)]
+            for model in MODELS}
+    runs["all"] = [outputs for model in MODELS for outputs in runs[model]]
+    for model, outputs in runs.items():
+        for combined, pooled in (("mean", np.mean(outputs, axis=0)), ("envelope", np.max(outputs, axis=0))):
+            below = []
+            for moment in normalised_moments(pooled):
+                mean = np.average(moment, weights=train)
+                below.append(moment < mean - np.average((moment - mean) ** 2, weights=train))
+            for detector, flagged in (("threshold_both", below[0] & below[1]), ("threshold_either", below[0] | below[1])):
+                row = find(comparison, detector=detector, model=model, combined=combined)
+                assert int(row["detections"]) == test[flagged & (train == 0)].sum()
+                assert int(row["false_alarms"]) == test[flagged & (train > 0)].sum()
 
 
 def test_sets_are_what_the_corpus_says(comparison: list[Row], dialogs: Dialogs) -> None:
@@ -276,6 +318,21 @@ def test_curves(experiment: Path, comparison: list[Row]) -> None:
     for score in BASELINE_SCORES:
         last = rows(experiment / f"roc_{score}.csv")[-1]
         assert (last["detections"], last["false_alarms"]) == (comparison[0]["new"], comparison[0]["known"])
+
+
+def test_curves_of_runs_together(experiment: Path, comparison: list[Row]) -> None:
+    """A single limit is a point of the curve: what lies below it is flagged."""
+    points = rows(experiment / "roc_combined.csv")
+    kinds = {(row["model"], row["runs"], row["combined"]) for row in comparison if row["combined"]}
+    assert {(row["model"], row["runs"], row["combined"]) for row in points} == kinds and len(kinds) == 8
+    for model, runs, combined in kinds:
+        for score in ("higher_moment", "p_max"):
+            curve = [row for row in points if (row["model"], row["combined"], row["score_name"]) == (model, combined, score)]
+            assert all(row["runs"] == runs for row in curve)
+            assert (float(curve[-1]["p_d"]), float(curve[-1]["p_fa"])) == (1, 1)
+        limit = find(comparison, detector="p_max", model=model, combined=combined, rule="validation")
+        last = [row for row in curve if float(row["score"]) < float(limit["limit"])][-1]
+        assert all(last[key] == limit[key] for key in ("detections", "false_alarms", "p_d", "p_fa"))
 
 
 def test_detect_writes_the_same(sipgpu: Sipgpu, corpus: Path, experiment: Path, comparison: list[Row],

@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 sys.dont_write_bytecode = True
 from report import figures_detection, figures_operating, figures_training, paper, results as reading  # noqa: E402
 
-FIGURES = ("corpus", "training", "figure2", "figure3", "figure4", "roc", "early")
+FIGURES = ("corpus", "training", "figure2", "figure3", "figure4", "roc", "together", "early")
 WORDS = settings(
     model__units=24,
     model__forget_bias=3,

@@ -169,6 +169,28 @@ def test_other_paddings_are_told(experiment: Path, tmp_path: Path) -> None:
         assert after["verdict"] == before["verdict"]
 
 
+def test_runs_together(experiment: Path, doctored: Callable[..., Path]) -> None:
+    with open(experiment / "comparison.csv", newline="", encoding="utf-8") as f:
+        rows = {(r["detector"], r["model"], r["combined"]): r for r in csv.DictReader(f)}
+    for detector, title in (("kmeans", "K-means"), ("threshold_both", "Threshold")):
+        ours = find(run(experiment).stdout, f"{title}, over the multiple run")["ours"]
+        for model, ways in (("1.0", ("max", "envelope", "mean")), ("all", ("envelope", "mean"))):
+            for way in ways:
+                row = rows[detector, model, way]
+                assert f"P_D {100 * float(row['p_d']):.2f}%, P_FA {100 * float(row['p_fa']):.2f}%" in ours
+        assert "model 1.0, 2 runs: the run with the largest output" in ours and "all models, 8 runs: the largest" in ours
+
+    def reaches(way: str, p_fa: str = "0.039489") -> str:
+        def change(row: dict[str, str]) -> None:
+            if row["detector"] == "threshold_both" and row["model"] == "1.0":
+                row.update({"p_d": "0.994475", "p_fa": p_fa} if row["combined"] == way else {"p_d": "0.5", "p_fa": "0.5"})
+        return find(run(doctored("comparison.csv", change)).stdout, "Threshold, over the multiple run")["verdict"]
+
+    for way in ("max", "envelope"):
+        assert reaches(way) == "**reproduced under a stated reading**"
+    assert reaches("envelope", str(208 / 5242)) == reaches("mean") == "**not reproduced**"
+
+
 def test_models_that_were_not_run(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0", "--seeds", 1,
@@ -176,7 +198,7 @@ def test_models_that_were_not_run(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) 
     text = run(folder).stdout
     assert "1.1, 2.0, 2.1: not run" in find(text, "fully learn")["ours"]
     assert find(text, "fully learn")["verdict"] == "**not reproduced (of 1.0 alone)**"
-    assert find(text, "10 times")["verdict"] == "**not run**"
+    assert find(text, "10 times")["verdict"] == find(text, "Threshold, over the")["verdict"] == "**not run**"
     assert "(1 run)" in find(text, "P_D(test) =")["ours"]
 
 

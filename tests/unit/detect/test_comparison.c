@@ -152,6 +152,18 @@ static void no_validation_split(void **state)
     assert_null(sg_comparison_find(&all, "markov_2", "-", "validation", SG_COMBINED_NOT));
     const sg_compared *row = sg_comparison_find(&all, "threshold_both", "1.0", NULL, SG_COMBINED_MEAN);
     assert_true(row && row->runs == 3);
+    /* Runs together also have curves. */
+    assert_int_equal(all.curves, 2);
+    assert_int_equal(all.curve[0].score, SG_SCORE_HIGHER_MOMENT);
+    assert_int_equal(all.curve[1].score, SG_SCORE_P_MAX);
+    for (int i = 0; i < all.curves; i++) {
+        const sg_combined_roc *curve = &all.curve[i];
+        const sg_roc *wanted = &d.roc[curve->score];
+        assert_true(curve->runs == 3 && curve->combined == SG_COMBINED_MEAN &&
+                    strcmp(curve->model, "1.0") == 0 && curve->roc.count == wanted->count);
+        assert_memory_equal(curve->roc.points, wanted->points,
+                            (size_t)wanted->count * sizeof *wanted->points);
+    }
     close_comparison(&d, &all);
 }
 

@@ -77,37 +77,54 @@ static void ensemble_takes_the_largest_output(void **state)
     sg_ensemble_free(&e);
 }
 
-/* The mean of two runs, and its moments by their definition. */
-static void mean_ensemble_takes_the_mean(void **state)
+/* Normalised moments by their definition. */
+static void assert_moments(const double *p, int count, double skewness, double kurtosis)
+{
+    double mean = 0, m2 = 0, m3 = 0, m4 = 0;
+    for (int n = 0; n < count; n++)
+        mean += p[n] / count;
+    for (int n = 0; n < count; n++) {
+        m2 += pow(p[n] - mean, 2) / count;
+        m3 += pow(p[n] - mean, 3) / count;
+        m4 += pow(p[n] - mean, 4) / count;
+    }
+    const double N = count;
+    assert_true(fabs(skewness - m3 / pow(m2, 1.5) / ((N - 2) / sqrt(N - 1))) < 1e-12);
+    assert_true(fabs(kurtosis - m4 / (m2 * m2) / ((N * N - 3 * N + 3) / (N - 1))) < 1e-12);
+}
+
+/* Two runs that disagree about the first sequence, and agree about the second. */
+static void pooled_outputs_by_hand(void **state)
 {
     (void)state;
     enum { N = 5 };
     float probabilities[2][2][N] = {{{0.5f, 0.25f, 0.125f, 0.125f, 0}, {1, 0, 0, 0, 0}},
                                     {{0, 0.75f, 0.125f, 0, 0.125f}, {1, 0, 0, 0, 0}}};
-    sg_mean_ensemble e;
-    sg_outputs out, one = {.count = 2};
-    assert_ok(sg_mean_ensemble_init(&e, 2, N));
-    assert_ok(sg_outputs_alloc(&out, 2, N, false));
-    assert_fails(SG_E_INTERNAL, "0 runs", sg_mean_ensemble_outputs(&e, &out));
-    assert_fails(SG_E_CONFIG, "cannot answer together", sg_mean_ensemble_add(&e, &one));
-    for (int run = 0; run < 2; run++) {
-        one.probabilities = &probabilities[run][0][0];
-        assert_ok(sg_mean_ensemble_add(&e, &one));
+    const double wanted[SG_POOL_RULES][N] = {
+        [SG_POOL_MEAN] = {0.25, 0.5, 0.125, 0.0625, 0.0625},
+        [SG_POOL_ENVELOPE] = {0.5, 0.75, 0.125, 0.125, 0.125},
+    };
+    const double largest[SG_POOL_RULES] = {[SG_POOL_MEAN] = 0.5, [SG_POOL_ENVELOPE] = 0.75 / 1.625};
+    for (int rule = 0; rule < SG_POOL_RULES; rule++) {
+        sg_pooled pooled;
+        sg_outputs out, one = {.count = 2};
+        assert_ok(sg_pooled_init(&pooled, (sg_pool_rule)rule, 2, N));
+        assert_ok(sg_outputs_alloc(&out, 2, N, false));
+        assert_fails(SG_E_INTERNAL, "0 runs", sg_pooled_outputs(&pooled, &out));
+        assert_fails(SG_E_CONFIG, "cannot answer together", sg_pooled_add(&pooled, &one));
+        for (int run = 0; run < 2; run++) {
+            one.probabilities = &probabilities[run][0][0];
+            assert_ok(sg_pooled_add(&pooled, &one));
+        }
+        assert_ok(sg_pooled_outputs(&pooled, &out));
+        assert_moments(wanted[rule], N, out.skewness[0], out.kurtosis[0]);
+        assert_int_equal(out.argmax[0], 1);
+        assert_true(fabs((double)out.p_max[0] - largest[rule]) < 1e-7);
+        assert_true(out.argmax[1] == 0 && out.p_max[1] == 1.0f);
+        assert_true(fabs(out.skewness[1] - 1) < 1e-12 && fabs(out.kurtosis[1] - 1) < 1e-12);
+        sg_outputs_free(&out);
+        sg_pooled_free(&pooled);
     }
-    assert_ok(sg_mean_ensemble_outputs(&e, &out));
-    const double p[N] = {0.25, 0.5, 0.125, 0.0625, 0.0625}, mean = 1.0 / N;
-    double m2 = 0, m3 = 0, m4 = 0;
-    for (int n = 0; n < N; n++) {
-        m2 += pow(p[n] - mean, 2) / N;
-        m3 += pow(p[n] - mean, 3) / N;
-        m4 += pow(p[n] - mean, 4) / N;
-    }
-    assert_true(out.argmax[0] == 1 && out.p_max[0] == 0.5f);
-    assert_true(fabs(out.skewness[0] - m3 / pow(m2, 1.5) / ((N - 2) / sqrt(N - 1.0))) < 1e-12);
-    assert_true(fabs(out.kurtosis[0] - m4 / (m2 * m2) / ((N * N - 3.0 * N + 3) / (N - 1.0))) < 1e-12);
-    assert_true(out.argmax[1] == 0 && fabs(out.skewness[1] - 1) < 1e-12 && fabs(out.kurtosis[1] - 1) < 1e-12);
-    sg_outputs_free(&out);
-    sg_mean_ensemble_free(&e);
 }
 
 int main(void)
@@ -116,7 +133,7 @@ int main(void)
         cmocka_unit_test(counts_by_hand),
         cmocka_unit_test(other_numbering),
         cmocka_unit_test(ensemble_takes_the_largest_output),
-        cmocka_unit_test(mean_ensemble_takes_the_mean),
+        cmocka_unit_test(pooled_outputs_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
