@@ -20,6 +20,7 @@ typedef struct {
 
 static const sg_option detect_table[] = {
     SG_SESSION_OPTIONS(detect_options, session),
+    SG_SESSION_POOL_OPTIONS(detect_options, session),
     {NULL, "rule", SG_OPT_ENUM, offsetof(detect_options, rule), "both", 0, 0, SG_RULE_CHOICES, NULL,
      "moments that must be below their limit for the verdict in --dialogs", 0},
     {NULL, "out", SG_OPT_TEXT, offsetof(detect_options, out), NULL, 0, 0, NULL, "DIR",
@@ -47,7 +48,8 @@ static const char about[] =
     "share of new dialogs that are flagged, P_FA that of known ones.  --out DIR gets\n"
     "table6.csv, table6.md, auc.csv, moments_{train,test}.csv and roc_<score>.csv; comparison.csv,\n"
     "comparison.md and paired.csv with every detector beside every other one; with --early also\n"
-    "early.csv, early.md and early_position.csv: detection after each message of a dialog.";
+    "early.csv, early.md and early_position.csv: detection after each message of a dialog.\n"
+    "--with adds models of the same corpus: the outputs of all are pooled before all else.";
 
 /* What is at hand while files are written. */
 typedef struct {
@@ -172,6 +174,8 @@ static sg_status list_files(const detect_options *o, file_list *list)
     list->count = 0;
     if (o->early && !o->out[0])
         return sg_fail(SG_E_USAGE, "--early writes files: it wants --out DIR");
+    if (o->early && o->session.with.count > 0)
+        return sg_fail(SG_E_USAGE, "--early is of one model: it goes without --with");
     if (o->dialogs[0])
         SG_TRY(add_file(list, "", o->dialogs, put_dialogs, o->rule));
     if (o->out[0])
@@ -237,7 +241,10 @@ static sg_status compare(detect_state *s)
         return SG_OK;
     sg_session_model_name(&s->session, model);
     SG_TRY(sg_comparison_open(&s->comparison, &s->session.corpus, &s->detection));
-    SG_TRY(sg_comparison_add(&s->comparison, model, 1, SG_COMBINED_NOT, &s->detection));
+    SG_TRY(sg_comparison_add(&s->comparison, model, s->session.models,
+                             s->session.models == 1 ? SG_COMBINED_NOT
+                                                    : sg_combined_of((sg_pool_rule)o->session.pool),
+                             &s->detection));
     if (!o->early)
         return SG_OK;
     SG_TRY(sg_early_open(&s->beginnings, &s->session.corpus, &s->detection));
@@ -275,15 +282,15 @@ sg_status sg_run_detect(const char *name, int argc, char **argv)
     sg_text_list words = {0};
     bool done;
     sg_status status = sg_command_parse(name, detect_table, about, &options, argc, argv, &words, 0, &done);
-    free(words.items);
-    if (status != SG_OK || done)
-        return status;
     detect_state state = {.options = &options};
     file_list files;
-    status = detect(&state, &files);
+    free(words.items);
+    if (status == SG_OK && !done)
+        status = detect(&state, &files);
     sg_comparison_free(&state.comparison);
     sg_early_free(&state.beginnings);
     sg_detection_free(&state.detection);
     sg_session_close(&state.session);
+    free(options.session.with.items);
     return status;
 }

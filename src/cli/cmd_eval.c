@@ -16,6 +16,7 @@ typedef struct {
 } eval_options;
 
 static const sg_option eval_table[] = {SG_SESSION_OPTIONS(eval_options, session),
+                                       SG_SESSION_POOL_OPTIONS(eval_options, session),
                                        {NULL, "split", SG_OPT_ENUM, offsetof(eval_options, split), "all", 0,
                                         0, "train|validation|test|all", NULL, "which dialogs", 0},
                                        {NULL, "csv", SG_OPT_TEXT, offsetof(eval_options, csv), NULL, 0, 0,
@@ -29,7 +30,8 @@ static const sg_option eval_table[] = {SG_SESSION_OPTIONS(eval_options, session)
 static const char about[] =
     "Shows the share of dialogs whose class the model names right (P_D, Table V of the\n"
     "paper) on train, validation and test, with 95% intervals.  A dialog whose class was\n"
-    "not trained on cannot be named right; the ceiling is the share of the others.";
+    "not trained on cannot be named right; the ceiling is the share of the others.\n"
+    "--with adds models of the same corpus: the outputs of all are pooled.";
 
 static sg_status write_classes(const sg_session *s, const char *path)
 {
@@ -76,11 +78,11 @@ sg_status sg_run_eval(const char *name, int argc, char **argv)
     sg_text_list words = {0};
     bool done;
     sg_status status = sg_command_parse(name, eval_table, about, &options, argc, argv, &words, 0, &done);
-    free(words.items);
-    if (status != SG_OK || done)
-        return status;
     sg_session session = {0};
-    status = evaluate(&options, &session);
+    free(words.items);
+    if (status == SG_OK && !done)
+        status = evaluate(&options, &session);
     sg_session_close(&session);
+    free(options.session.with.items);
     return status;
 }

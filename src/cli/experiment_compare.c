@@ -58,8 +58,6 @@ static sg_status pool_run(sg_run_pools *pools, const sg_session *session)
 static sg_status add_pooled(sg_comparison *comparison, const char *model, const sg_corpus *corpus,
                             const sg_pooled *pooled)
 {
-    static const sg_combined combined[] = {
-        [SG_POOL_MEAN] = SG_COMBINED_MEAN, [SG_POOL_ENVELOPE] = SG_COMBINED_ENVELOPE};
     const sg_detection_options options = SG_DETECTION_DEFAULTS;
     sg_outputs outputs = {0};
     sg_detection detection = {0};
@@ -68,7 +66,7 @@ static sg_status add_pooled(sg_comparison *comparison, const char *model, const 
     SG_TRY_GOTO(status, done, sg_pooled_outputs(pooled, &outputs));
     SG_TRY_GOTO(status, done, sg_detection_run(&detection, corpus, &outputs, &options));
     SG_TRY_GOTO(status, done,
-                sg_comparison_add(comparison, model, pooled->runs, combined[pooled->rule], &detection));
+                sg_comparison_add(comparison, model, pooled->runs, sg_combined_of(pooled->rule), &detection));
 done:
     sg_detection_free(&detection);
     sg_outputs_free(&outputs);

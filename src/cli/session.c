@@ -76,7 +76,8 @@ static sg_status run_engine(sg_session *s, const sg_session_options *options)
     snprintf(s->device, sizeof s->device, "%s", sg_engine_description(engine));
     snprintf(s->precision, sizeof s->precision, "%s", sg_engine_precision_name(engine));
     sg_status status =
-        sg_infer_classes(engine, &s->model, &s->corpus, options->probabilities, &s->outputs, &s->seconds);
+        sg_infer_classes(engine, &s->model, &s->corpus, options->probabilities || options->with.count > 0,
+                         &s->outputs, &s->seconds);
     sg_engine_close(engine);
     return status;
 }
@@ -97,17 +98,85 @@ void sg_session_model_name(const sg_session *session, char name[16])
     static const char *const suffix[] = {
         [SG_PADDING_POST] = "", [SG_PADDING_MASK] = "-mask", [SG_PADDING_PRE] = "-pre"};
     const sg_spec *spec = &session->model.spec;
-    snprintf(name, 16, "%d.%d%s", spec->layers % 100, spec->dropout > 0, suffix[spec->padding]);
+    if (session->mixed)
+        snprintf(name, 16, "all");
+    else
+        snprintf(name, 16, "%d.%d%s", spec->layers % 100, spec->dropout > 0, suffix[spec->padding]);
+}
+
+/* Further models must be of the first one's classes; told before any network is run. */
+static sg_status check_models(const sg_session *s, const sg_session_options *options)
+{
+    for (size_t i = 0; i < options->with.count; i++) {
+        sg_model other;
+        sg_status status = sg_model_read(&other, NULL, options->with.items[i]);
+        if (status == SG_OK && strcmp(other.corpus_digest, s->model.corpus_digest) != 0)
+            status =
+                sg_fail(SG_E_CONFIG,
+                        "%s and %s were trained on different corpora: their outputs do not stand for the "
+                        "same dialogs",
+                        options->model, options->with.items[i]);
+        sg_model_free(&other);
+        SG_TRY(status);
+    }
+    return SG_OK;
+}
+
+/* One further model, for the pool. */
+static sg_status add_model(sg_session *s, const char *path, const char *command,
+                           const sg_session_options *options, sg_pooled *pooled)
+{
+    sg_session_options own = *options;
+    sg_session other;
+    char names[2][16];
+    own.with = (sg_text_list){0};
+    own.probabilities = true;
+    snprintf(own.model, sizeof own.model, "%s", path);
+    sg_status status = sg_session_open(&other, command, &own);
+    if (status == SG_OK) {
+        sg_record_trim(&other.outputs, other.model.spec.classes);
+        status = sg_pooled_add(pooled, &other.outputs);
+    }
+    sg_session_model_name(s, names[0]);
+    sg_session_model_name(&other, names[1]);
+    s->mixed |= strcmp(names[0], names[1]) != 0;
+    s->seconds += other.seconds;
+    s->models++;
+    sg_session_close(&other);
+    return status;
+}
+
+/* The session's outputs become what all models say together. */
+static sg_status pool_models(sg_session *s, const char *command, const sg_session_options *options)
+{
+    const int classes = s->model.spec.classes;
+    sg_pooled pooled = {0};
+    sg_status status;
+    sg_record_trim(&s->outputs, classes);
+    SG_TRY_GOTO(status, done,
+                sg_pooled_init(&pooled, (sg_pool_rule)options->pool, s->corpus.classes, classes));
+    SG_TRY_GOTO(status, done, sg_pooled_add(&pooled, &s->outputs));
+    for (size_t i = 0; i < options->with.count; i++)
+        SG_TRY_GOTO(status, done, add_model(s, options->with.items[i], command, options, &pooled));
+    sg_outputs_free(&s->outputs);
+    SG_TRY_GOTO(status, done, sg_outputs_alloc(&s->outputs, s->corpus.classes, classes, false));
+    SG_TRY_GOTO(status, done, sg_pooled_outputs(&pooled, &s->outputs));
+done:
+    sg_pooled_free(&pooled);
+    return status;
 }
 
 sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options)
 {
-    *session = (sg_session){0};
+    *session = (sg_session){.models = 1};
     SG_TRY(sg_require_option(command, options->model, "--model FILE"));
     SG_TRY(sg_require_option(command, options->corpus, "--corpus FILE"));
     SG_TRY(read_files(session, options));
     SG_TRY(match_classes(session));
+    SG_TRY(check_models(session, options));
     SG_TRY(run_engine(session, options));
+    if (options->with.count > 0)
+        SG_TRY(pool_models(session, command, options));
     char time[32];
     sg_detail("%d classes through the network in %s (%s)", session->corpus.classes,
               sg_duration_text(session->seconds, time), session->device);
@@ -116,7 +185,7 @@ sg_status sg_session_open(sg_session *session, const char *command, const sg_ses
 
 sg_status sg_session_open_record(sg_session *session, const char *path, const char *corpus, sg_record *record)
 {
-    *session = (sg_session){0};
+    *session = (sg_session){.models = 1};
     SG_TRY(sg_record_read(record, path));
     SG_TRY(sg_corpus_read(&session->corpus, corpus));
     if (strcmp(record->model.corpus_digest, session->corpus.digest) != 0)
@@ -148,6 +217,11 @@ cJSON *sg_session_json(const sg_session *session, const char *command, const sg_
     cJSON_AddStringToObject(o, "command", command);
     cJSON_AddStringToObject(o, "version", SG_VERSION);
     cJSON_AddStringToObject(o, "model", options->model);
+    if (options->with.count > 0) {
+        cJSON_AddItemToObject(o, "with",
+                              cJSON_CreateStringArray(options->with.items, (int)options->with.count));
+        cJSON_AddStringToObject(o, "pool", sg_pool_rule_name((sg_pool_rule)options->pool));
+    }
     cJSON_AddStringToObject(o, "corpus", options->corpus);
     cJSON_AddStringToObject(o, "corpus_digest", session->corpus.digest);
     cJSON_AddBoolToObject(o, "trained_on_this_corpus", session->same_corpus);

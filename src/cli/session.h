@@ -6,6 +6,7 @@
 
 #include "base/options.h"
 #include "detect/counts.h"
+#include "detect/ensemble.h"
 #include "detect/record.h"
 #include "detect/report_json.h"
 #include "engine/engine.h"
@@ -16,6 +17,8 @@ typedef struct {
     int precision;      /* sg_precision */
     int64_t threads;    /* 0 (option left out): all cores */
     bool probabilities; /* keep all outputs; not an option of a command */
+    sg_text_list with;  /* further models that answer together with the first */
+    int pool;           /* sg_pool_rule: how */
 } sg_session_options;
 
 /* Entries of a command's option table; `field` is the sg_session_options in struct `type`. */
@@ -34,6 +37,12 @@ typedef struct {
     {NULL, "corpus", SG_OPT_TEXT, offsetof(type, field.corpus), NULL, 0, 0, NULL, "CORPUS",              \
      "corpus file", 'c'},                                                                                \
     SG_SESSION_DEVICE_OPTIONS(type, field)
+
+#define SG_SESSION_POOL_OPTIONS(type, field)                                                             \
+    {NULL, "with", SG_OPT_APPEND, offsetof(type, field.with), NULL, 0, 0, NULL, "MODEL",                 \
+     "a further model of the same corpus: all answer together; may be repeated", 0},                     \
+    {NULL, "pool", SG_OPT_ENUM, offsetof(type, field.pool), "mean", 0, 0, SG_POOL_CHOICES, NULL,         \
+     "what several models say: of each output the mean, or the largest (envelope)", 0}
 /* clang-format on */
 
 typedef struct {
@@ -43,7 +52,9 @@ typedef struct {
     int32_t *class_of;  /* [corpus.classes] the model's output for each class of the corpus, or -1 */
     bool *known;        /* [corpus.classes] the model was trained on dialogs of the class */
     bool same_corpus;   /* the model was trained on this very corpus and split */
-    sg_outputs outputs; /* one for each class of the corpus */
+    sg_outputs outputs; /* one for each class of the corpus; of several models, what they say together */
+    int models;         /* that have answered */
+    bool mixed;         /* they are not all of one kind */
     char device[256];   /* description of the engine */
     char precision[16]; /* what products were computed in */
     double seconds;     /* inference */
@@ -51,8 +62,9 @@ typedef struct {
 
 /* Reads both files and runs the network over all classes of the corpus.  A corpus of other classes than the
  * model's is fine; its alphabet must be the model's, and its dialogs no longer than the model's L
- * (SG_E_CONFIG).  Release with sg_session_close, also after a failure.  `command` is for the error about a
- * missing option. */
+ * (SG_E_CONFIG).  So does each model of options->with, which must be of the first one's classes
+ * (SG_E_CONFIG); what else the session holds is the first one's.  Release with sg_session_close, also after a
+ * failure. `command` is for the error about a missing option. */
 sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options);
 void sg_session_close(sg_session *session);
 
@@ -65,7 +77,8 @@ sg_status sg_session_open_record(sg_session *session, const char *path, const ch
 /* Opens an engine with the session's model loaded, for more than sg_session_open has run. */
 sg_status sg_session_engine(const sg_session *session, const sg_session_options *options, sg_engine **engine);
 
-/* "1.0", "2.1", and "1.0-mask" where the padding is not the paper's: layers, dropout, padding. */
+/* "1.0", "2.1", and "1.0-mask" where the padding is not the paper's: layers, dropout, padding; "all" of
+ * models of several kinds. */
 void sg_session_model_name(const sg_session *session, char name[16]);
 
 /* What `model` says of each class of the corpus, into *outputs, which this allocates, with all probabilities

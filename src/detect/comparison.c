@@ -25,6 +25,11 @@ const char *sg_combined_name(sg_combined combined)
     return names[combined];
 }
 
+sg_combined sg_combined_of(sg_pool_rule rule)
+{
+    return rule == SG_POOL_MEAN ? SG_COMBINED_MEAN : SG_COMBINED_ENVELOPE;
+}
+
 /* ---- rows ---- */
 
 /* A row whose verdicts are all `false` yet; the pointer holds until the next one is added. */

@@ -12,6 +12,7 @@
 
 #include "detect/correlation.h"
 #include "detect/detection.h"
+#include "detect/ensemble.h"
 #include "detect/text_table.h"
 
 /* What several runs say together (ensemble.h): nothing (one run), the run with the largest output, or their
@@ -59,6 +60,7 @@ typedef struct {
 /* "markov_2", "markov_3", "cross_correlation_largest", "cross_correlation_mean". */
 const char *sg_baseline_roc_name(int roc);
 const char *sg_combined_name(sg_combined combined); /* "", "max", "mean", "envelope" */
+sg_combined sg_combined_of(sg_pool_rule rule);
 
 /* Starts with the detectors that need no network:
  *

@@ -35,6 +35,11 @@ sg_status sg_ensemble_add(sg_ensemble *ensemble, const sg_outputs *outputs)
     return SG_OK;
 }
 
+const char *sg_pool_rule_name(sg_pool_rule rule)
+{
+    return rule == SG_POOL_MEAN ? "mean" : "envelope";
+}
+
 double sg_pooled_bytes(int count, int classes)
 {
     return (double)count * (double)classes * (double)sizeof(double);

@@ -30,6 +30,9 @@ typedef enum {
                        * maximum value during the multiple run" */
     SG_POOL_RULES
 } sg_pool_rule;
+#define SG_POOL_CHOICES "mean|envelope"
+
+const char *sg_pool_rule_name(sg_pool_rule rule); /* "mean", "envelope" */
 
 typedef struct {
     sg_pool_rule rule;

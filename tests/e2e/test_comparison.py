@@ -5,6 +5,7 @@ against the other tables, and Markdown against CSV.
 from __future__ import annotations
 
 import csv
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -348,6 +349,55 @@ def test_detect_writes_the_same(sipgpu: Sipgpu, corpus: Path, experiment: Path, 
             {f"roc_{score}.csv" for score in (*NETWORK_SCORES, *BASELINE_SCORES)}
         seeds = [row for row in rows(experiment / f"roc_model{model}_p_max.csv") if row.pop("seed") == "1"]
         assert rows(out / "roc_p_max.csv") == seeds
+
+
+def model_of(experiment: Path, model: str, seed: int) -> Path:
+    return experiment / f"runs/model{model}_seed{seed}/model.h5"
+
+
+@pytest.mark.parametrize("pool", ["mean", "envelope"])
+def test_detect_with_several_models(sipgpu: Sipgpu, corpus: Path, experiment: Path, comparison: list[Row], tmp_path: Path,
+                                    pool: str) -> None:
+    """The same rows as in the experiment, for the seeds of one model and for all models."""
+    for name, models in (("1.0", ("1.0",)), ("all", MODELS)):
+        first, *others = (model_of(experiment, model, seed) for model in models for seed in (1, 2))
+        words = [word for path in others for word in ("--with", path)]
+        out = tmp_path / name
+        sipgpu.ok("detect", "--model", first, *words, "--pool", pool, "--corpus", corpus, "--out", out)
+        ours = [row for row in rows(out / "comparison.csv") if row["runs"] != "0"]
+        assert ours == [row for row in comparison if (row["model"], row["combined"]) == (name, pool)] != []
+        points = [row for row in rows(experiment / "roc_combined.csv")
+                  if (row["model"], row["combined"], row["score_name"]) == (name, pool, "p_max")]
+        assert rows(out / "roc_p_max.csv") == [{key: row[key] for key in ("score", "detections", "false_alarms", "p_d", "p_fa")}
+                                               for row in points]
+        said = json.loads(sipgpu.ok("detect", "--model", first, *words, "--pool", pool, "--corpus", corpus, "--json").out)
+        assert said["with"] == [str(path) for path in others] and said["pool"] == pool
+        both = said["detection"]["detectors"]["threshold_both"]
+        assert both["p_d"]["hits"] == int(find(ours, detector="threshold_both")["detections"])
+
+
+def test_eval_with_several_models(sipgpu: Sipgpu, corpus: Path, experiment: Path) -> None:
+    first, second = (model_of(experiment, "1.0", seed) for seed in (1, 2))
+    said = json.loads(sipgpu.ok("eval", "--model", first, "--with", second, "--corpus", corpus, "--json").out)
+    named = np.mean([recorded_outputs(experiment / f"records/model1.0_seed{seed}.h5") for seed in (1, 2)], axis=0).argmax(axis=1)
+    with h5py.File(corpus) as f:
+        split, label = f["split"][:], f["dialogs/label"][:]
+    for number, name in enumerate(("train", "validation", "test")):
+        of = label[split == number]
+        assert said["splits"][name]["p_d"]["hits"] == (named[of] == of).sum()
+
+
+def test_models_that_cannot_answer_together(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    first = model_of(experiment, "1.0", 1)
+    words = ("--model", first, "--corpus", corpus)
+    sipgpu.refuses("detect", *words, "--with", tmp_path / "none.h5", names=("none.h5",))
+    sipgpu.refuses("detect", *words, "--with", first, "--early", "--out", tmp_path / "out", names=("--early", "--with"), code=2)
+    sipgpu.refuses("eval", *words, "--with", first, "--pool", "median", names=("median", "envelope"), code=2)
+    other, run = tmp_path / "other.h5", tmp_path / "run"
+    sipgpu.ok("corpus", "synth", "--preset", "small", "--seed", 9, "--out", other)
+    sipgpu.ok("train", "--corpus", other, "--out", run, *settings(model__units=8, train__epochs=1, train__batch_size=190))
+    for command in ("eval", "detect"):
+        sipgpu.refuses(command, *words, "--with", run / "model.h5", names=(str(run / "model.h5"), "corpora"))
 
 
 def test_early_can_be_left_out(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
