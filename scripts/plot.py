@@ -39,6 +39,7 @@ FIGURES = (
     figures_detection.figure4,
     figures_operating.roc,
     figures_operating.together,
+    figures_operating.more_runs,
     figures_operating.early,
 )
 

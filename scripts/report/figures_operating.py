@@ -296,6 +296,55 @@ def together(results: Results) -> Drawing | Missing:
     return Drawing(name, title, caption, files + ([results.comparison.name] if results.comparison else []), figure)
 
 
+FEWEST_RUNS = 2  # of which there is a course to draw
+
+
+def _more_runs_panel(axes, results: Results, model: str, share: str, zero: float) -> list[Line2D]:
+    table, handles = results.together, []
+    own = (table["model"] == model) & (table["detector"] == "threshold_both")
+    for (combined, title), (colour, line), shape in zip(COMBINED.items(), style.LINES[1:], style.SHAPES):
+        rows = np.flatnonzero(own & ((table["combined"] == combined) | (table["runs"] == 1)))
+        rows = rows[np.argsort(table["runs"][rows], kind="stable")]
+        values = np.maximum(table[share][rows], zero)
+        handles += axes.plot(table["runs"][rows], values, color=colour, linestyle=line, marker=shape, label=title)
+    _, p_d, p_fa = paper.TABLE6["threshold_both"]
+    value = p_d if share == "p_d" else p_fa
+    handles.append(axes.axhline(value, color=style.GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="the paper, 10 runs"))
+    axes.set(xlabel="runs together", xlim=(0.7, float(table["runs"][own].max()) + 0.3))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    style.grid(axes)
+    return handles
+
+
+def more_runs(results: Results) -> Drawing | Missing:
+    """The threshold rule on the first runs of a model together, against their number."""
+    name, title, table, model = "more_runs", "Threshold rule as runs are added", results.together, reference_model(results)
+    most = int(table["runs"][table["model"] == model].max(initial=0)) if table is not None else 0
+    if most < FEWEST_RUNS:
+        return Missing(name, title, f"together.csv has fewer than {FEWEST_RUNS} runs of model {model}")
+    if not np.isfinite(table["p_d"] + table["p_fa"]).all():
+        return Missing(name, title, "the test split has no new or no known dialogs")
+    figure = style.new_figure(style.TWO_COLUMNS, 3.2)
+    places = figure.add_gridspec(2, 2, height_ratios=(1, 0.16))
+    left, right = figure.add_subplot(places[0, 0]), figure.add_subplot(places[0, 1])
+    handles = _more_runs_panel(left, results, model, "p_d", 0.0)
+    left.set(ylabel="$P_D$", ylim=(min(0.9, float(table["p_d"].min())) - 0.05, 1.01))
+    style.percent_axis(left.yaxis)
+    positive = table["p_fa"][table["p_fa"] > 0]
+    zero = style.log_axis_with_zero(right, "y", min([*positive, paper.TABLE6["threshold_both"][2]]))
+    _more_runs_panel(right, results, model, "p_fa", zero)
+    right.set_ylabel("$P_{FA}$")
+    style.letter(left, "a", "new dialogs that are flagged")
+    style.letter(right, "b", "known dialogs that are flagged")
+    style.legend_panel(figure, places[1, :], handles, 4)
+    caption = (
+        f"The first runs of model {model} together, 1 to {style.runs_text(most)}, three ways, by the threshold rule (both "
+        "moments below mean minus variance of the train split, of the combined outputs); test split. Lines across: what "
+        "the paper prints for its own corpus."
+    )
+    return Drawing(name, title, caption, [table.name], figure)
+
+
 # ---- message by message ----
 
 

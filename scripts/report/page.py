@@ -555,7 +555,7 @@ def page(results: Results, items: list[Drawing | Missing]) -> str:
             "Abnormal dialogs: Table VI and Figures 2 to 4",
             table6(results) + by_name["figure2"] + by_name["figure3"] + by_name["figure4"],
         ),
-        ("comparison_section", "Every detector beside the others", by_name["roc"] + by_name["together"] + comparison(results)),
+        ("comparison_section", "Every detector beside the others", by_name["roc"] + by_name["together"] + by_name["more_runs"] + comparison(results)),
         ("early_section", "Dialogs that are not over", by_name["early"] + early(results)),
         ("run_section", "What was run", provenance(results) + settings(results)),
         (

@@ -313,6 +313,7 @@ class Results:
     roc: dict[str, Table] = field(default_factory=dict)  # by the score, of what needs no network
     roc_model: dict[str, dict[str, Table]] = field(default_factory=dict)  # by model and score, with a seed
     roc_combined: Table | None = None  # of several runs together
+    together: Table | None = None  # the first runs of a model, by their number
     words: dict[str, list[str]] = field(default_factory=dict)  # what comparison.md and early.md say below their tables
     files: list[str] = field(default_factory=list)  # all that was read
     seen_from: str = "."  # the folder, seen from where the report is written
@@ -386,6 +387,7 @@ def read_results(folder: Path) -> Results:
     results.early = optional("early.csv", EARLY, RATES)
     results.positions = optional("early_position.csv", POSITIONS)
     results.roc_combined = optional("roc_combined.csv", ROC_COMBINED)
+    results.together = optional("together.csv", COMPARISON, RATES)
     for path in sorted(folder.glob("roc_*.csv")):
         if path.name == "roc_combined.csv":
             continue

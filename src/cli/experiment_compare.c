@@ -54,10 +54,11 @@ static sg_status pool_run(sg_run_pools *pools, const sg_session *session)
     return SG_OK;
 }
 
-/* What pooled runs come to, as detectors. */
-static sg_status add_pooled(sg_comparison *comparison, const char *model, const sg_corpus *corpus,
-                            const sg_pooled *pooled)
+/* What pooled runs come to, as detectors: with those that were added before them, or beside all others. */
+static sg_status add_pooled(sg_growth *growth, sg_comparison *comparison, const char *model,
+                            const sg_corpus *corpus, const sg_pooled *pooled)
 {
+    const sg_combined combined = sg_combined_of(pooled->rule);
     const sg_detection_options options = SG_DETECTION_DEFAULTS;
     sg_outputs outputs = {0};
     sg_detection detection = {0};
@@ -65,19 +66,21 @@ static sg_status add_pooled(sg_comparison *comparison, const char *model, const 
     SG_TRY_GOTO(status, done, sg_outputs_alloc(&outputs, pooled->count, pooled->classes, false));
     SG_TRY_GOTO(status, done, sg_pooled_outputs(pooled, &outputs));
     SG_TRY_GOTO(status, done, sg_detection_run(&detection, corpus, &outputs, &options));
-    SG_TRY_GOTO(status, done,
-                sg_comparison_add(comparison, model, pooled->runs, sg_combined_of(pooled->rule), &detection));
+    if (growth)
+        SG_TRY_GOTO(status, done, sg_growth_add(growth, model, pooled->runs, combined, &detection));
+    if (comparison)
+        SG_TRY_GOTO(status, done, sg_comparison_add(comparison, model, pooled->runs, combined, &detection));
 done:
     sg_detection_free(&detection);
     sg_outputs_free(&outputs);
     return status;
 }
 
-static sg_status add_pools(sg_comparison *comparison, const char *model, const sg_corpus *corpus,
-                           const sg_run_pools *pools)
+static sg_status add_pools(sg_growth *growth, sg_comparison *comparison, const char *model,
+                           const sg_corpus *corpus, const sg_run_pools *pools)
 {
     for (int i = 0; pools->wanted && i < SG_POOL_RULES; i++)
-        SG_TRY(add_pooled(comparison, model, corpus, &pools->by[i]));
+        SG_TRY(add_pooled(growth, comparison, model, corpus, &pools->by[i]));
     return SG_OK;
 }
 
@@ -120,6 +123,19 @@ static sg_status add_first_run(sg_experiment_compare *c, const char *model, cons
                                 detection);
 }
 
+/* The runs of a model so far together, of which there will be several. */
+static sg_status add_together(sg_experiment_compare *c, const char *model, const sg_session *session,
+                              const sg_detection *detection, const sg_detection *best)
+{
+    const bool last = c->runs == c->expected;
+    if (c->runs == 1)
+        return sg_growth_add(&c->growth, model, 1, SG_COMBINED_NOT, detection);
+    SG_TRY(sg_growth_add(&c->growth, model, c->runs, SG_COMBINED_MAX, best));
+    if (last)
+        SG_TRY(sg_comparison_add(&c->comparison, model, c->runs, SG_COMBINED_MAX, best));
+    return add_pools(&c->growth, last ? &c->comparison : NULL, model, &session->corpus, &c->one);
+}
+
 sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *model,
                                     const sg_session *session, const sg_session_options *options,
                                     const sg_detection *detection, const sg_detection *best,
@@ -135,17 +151,12 @@ sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *
     }
     SG_TRY(pool_run(&compare->one, session));
     SG_TRY(pool_run(&compare->all, session));
-    if (compare->runs < compare->expected || compare->expected == 1)
-        return SG_OK;
-    SG_TRY(sg_comparison_add(&compare->comparison, model, compare->runs, SG_COMBINED_MAX, best));
-    SG_TRY(add_pools(&compare->comparison, model, &session->corpus, &compare->one));
-    free_pools(&compare->one);
-    return SG_OK;
+    return compare->expected > 1 ? add_together(compare, model, session, detection, best) : SG_OK;
 }
 
 sg_status sg_experiment_compare_all(sg_experiment_compare *compare, const sg_corpus *corpus)
 {
-    return add_pools(&compare->comparison, "all", corpus, &compare->all);
+    return add_pools(NULL, &compare->comparison, "all", corpus, &compare->all);
 }
 
 static sg_status open_file(const char *folder, const char *name, sg_atomic_file *file, FILE **out)
@@ -170,6 +181,10 @@ sg_status sg_experiment_compare_write(const sg_experiment_compare *compare, cons
         sg_report_combined_rocs(&compare->comparison, out);
         SG_TRY(sg_text_finish(&file, out, SG_OK));
     }
+    if (compare->growth.rows > 0) {
+        SG_TRY(open_file(folder, "together.csv", &file, &out));
+        SG_TRY(sg_text_finish(&file, out, sg_report_growth(&compare->growth, out)));
+    }
     for (int i = 0; compare->early && i < SG_EARLY_FILES; i++) {
         sg_early_file_name(i, name);
         SG_TRY(open_file(folder, name, &file, &out));
@@ -182,6 +197,7 @@ void sg_experiment_compare_free(sg_experiment_compare *compare)
 {
     sg_comparison_free(&compare->comparison);
     sg_early_free(&compare->beginnings);
+    sg_growth_free(&compare->growth);
     free_pools(&compare->one);
     free_pools(&compare->all);
 }

@@ -3,6 +3,7 @@
  *
  * A run of one seed stands in the tables for the first seed of each model; with more than one, so do all runs
  * of a model together; with more than one model, so do the runs of all models, under the name "all".
+ * together.csv has what the first runs of a model say, for each number of them.
  */
 #ifndef SG_CLI_EXPERIMENT_COMPARE_H
 #define SG_CLI_EXPERIMENT_COMPARE_H
@@ -10,7 +11,7 @@
 #include "cli/session.h"
 #include "detect/comparison.h"
 #include "detect/early.h"
-#include "detect/ensemble.h"
+#include "detect/growth.h"
 
 /* Runs that answer together, by each rule. */
 typedef struct {
@@ -24,6 +25,7 @@ typedef struct {
     int expected, runs; /* of the model at hand: runs that will be added, and those that were */
     sg_comparison comparison;
     sg_early beginnings;
+    sg_growth growth;      /* of models with several runs */
     sg_run_pools one, all; /* of the model at hand; of all models */
 } sg_experiment_compare;
 

@@ -336,6 +336,16 @@ def test_curves_of_runs_together(experiment: Path, comparison: list[Row]) -> Non
         assert all(last[key] == limit[key] for key in ("detections", "false_alarms", "p_d", "p_fa"))
 
 
+def test_runs_that_are_added(experiment: Path, comparison: list[Row]) -> None:
+    """With one run the first seed, with all of them the rows of comparison.csv."""
+    table = rows(experiment / "together.csv")
+    assert len(table) == len(MODELS) * 3 * (1 + 3)  # detectors, and one run or two in three ways
+    assert {(row["runs"], row["combined"]) for row in table} == {("1", ""), ("2", "max"), ("2", "mean"), ("2", "envelope")}
+    for row in table:
+        whole = find(comparison, **{key: row[key] for key in ("model", "runs", "combined", "detector")})
+        assert all(row[key] == whole[key] for key in row)
+
+
 def test_detect_writes_the_same(sipgpu: Sipgpu, corpus: Path, experiment: Path, comparison: list[Row],
                                 early: list[Row], tmp_path: Path) -> None:
     for model in MODELS:

@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 sys.dont_write_bytecode = True
 from report import figures_detection, figures_operating, figures_training, paper, results as reading  # noqa: E402
 
-FIGURES = ("corpus", "training", "figure2", "figure3", "figure4", "roc", "together", "early")
+FIGURES = ("corpus", "training", "figure2", "figure3", "figure4", "roc", "together", "more_runs", "early")
 WORDS = settings(
     model__units=24,
     model__forget_bias=3,
@@ -360,7 +360,7 @@ def test_text_from_files_is_escaped(copied: Path) -> None:
 
 
 def test_what_is_missing_is_named(copied: Path) -> None:
-    for pattern in ("roc_*", "early*", "comparison*", "corpus.json", "history_*", "moments_*"):
+    for pattern in ("roc_*", "early*", "comparison*", "together.csv", "corpus.json", "history_*", "moments_*"):
         for path in copied.glob(pattern):
             path.unlink()
     result = plot("--report", copied)
