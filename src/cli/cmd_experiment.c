@@ -27,7 +27,7 @@ typedef struct {
     int64_t threads;
     int run_as; /* run_kind */
     sg_text_list set;
-    bool force, json;
+    bool force, json, tables;
 } experiment_options;
 
 typedef enum { RUN_AS_AUTO, RUN_AS_THREADS, RUN_AS_PROCESSES } run_kind;
@@ -57,6 +57,7 @@ static const sg_option experiment_table[] = {
     {NULL, "run_as", SG_OPT_ENUM, offsetof(experiment_options, run_as), "auto", 0, 0, RUN_AS_CHOICES, NULL,
      "what each run is; auto: threads of this process on a GPU, processes on the CPU", 0},
     FLAG(force, "train anew the runs in the folder that have other settings"),
+    FLAG(tables, "train nothing: make the tables of the runs that are complete"),
     FLAG(json, "print one JSON object at the end instead of tables"),
     SG_COMMON_OPTIONS(experiment_options),
 };
@@ -68,7 +69,8 @@ static const char about[] =
     "runs.csv, table5.csv, table5.md, table6.csv, table6.md, history_*.csv, moments_*.csv,\n"
     "roc_*.csv, comparison.csv, comparison.md, paired.csv, early*.csv, early.md, corpus.json,\n"
     "provenance.json, runs/<model>_<seed>/ with each run's log.txt, and records/<model>_<seed>.h5:\n"
-    "what each run's network said, which stands for the run where its folder is not.";
+    "what each run's network said, which stands for the run where its folder is not.\n"
+    "--tables makes the tables of what is there, whatever is still to be trained.";
 
 /* ---- settings ---- */
 
@@ -268,9 +270,12 @@ static sg_status prepare_children(training_state *t, const char *program)
     return SG_OK;
 }
 
-static sg_status write_model_settings(const sg_experiment *e, int at_once)
+/* The settings of each model, or of those that have complete runs. */
+static sg_status write_model_settings(const sg_experiment *e, int at_once, bool all)
 {
     for (int m = 0; m < e->models; m++) {
+        if (!all && sg_experiment_complete(e, m) == 0)
+            continue;
         sg_config config = e->model_config[m];
         config.threads = threads_of_run(e->config, at_once);
         sg_atomic_file file;
@@ -339,7 +344,7 @@ static sg_status train_runs(sg_experiment *e, run_kind wanted)
     for (int i = 0; i < e->count; i++)
         missing += !e->run[i].complete;
     const int at_once = missing > 0 && e->config->jobs > missing ? missing : (int)e->config->jobs;
-    SG_TRY(write_model_settings(e, at_once));
+    SG_TRY(write_model_settings(e, at_once, true));
     if (missing == 0)
         return SG_OK;
     training_state t = {.experiment = e};
@@ -426,8 +431,22 @@ static sg_status write_provenance(const sg_experiment *e, sg_provenance provenan
     return status;
 }
 
-static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, bool json, double start, int argc,
-                          char **argv)
+/* Runs that the tables do not hold: failed, or, where none was to be trained, not complete yet. */
+static sg_status say_what_lacks(const sg_experiment *e, int runs, bool tables)
+{
+    if (runs == e->count)
+        return SG_OK;
+    if (!tables)
+        return sg_fail(SG_E_CONFIG,
+                       "%d of %d runs failed; the tables hold the others (their log.txt says more)",
+                       e->count - runs, e->count);
+    sg_note("%d of %d runs are complete; the same command without --tables trains the others", runs,
+            e->count);
+    return SG_OK;
+}
+
+static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, const experiment_options *o,
+                          double start, int argc, char **argv)
 {
     sg_experiment_results results;
     sg_status status = sg_experiment_evaluate(e, &results);
@@ -442,11 +461,9 @@ static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, bool 
                                                      .corpus_digest = corpus->digest,
                                                      .seconds = sg_seconds() - start});
     if (status == SG_OK)
-        status = print_results(&results, e->folder, json);
-    if (status == SG_OK && results.runs < e->count)
-        status =
-            sg_fail(SG_E_CONFIG, "%d of %d runs failed; the tables hold the others (their log.txt says more)",
-                    e->count - results.runs, e->count);
+        status = print_results(&results, e->folder, o->json);
+    if (status == SG_OK)
+        status = say_what_lacks(e, results.runs, o->tables);
     sg_experiment_results_free(&results);
     return status;
 }
@@ -494,9 +511,10 @@ static sg_status run_experiment(const experiment_options *o, int argc, char **ar
     if (status == SG_OK)
         status = check_folder(folder, o->force);
     if (status == SG_OK)
-        status = train_runs(&experiment, (run_kind)o->run_as);
+        status = o->tables ? write_model_settings(&experiment, (int)config.jobs, false)
+                           : train_runs(&experiment, (run_kind)o->run_as);
     if (status == SG_OK)
-        status = conclude(&experiment, &corpus, o->json, start, argc, argv);
+        status = conclude(&experiment, &corpus, o, start, argc, argv);
     sg_experiment_free(&experiment);
     sg_corpus_free(&corpus);
     return status;

@@ -149,6 +149,14 @@ sg_status sg_experiment_make(sg_experiment *experiment, const sg_config *config,
     return SG_OK;
 }
 
+int sg_experiment_complete(const sg_experiment *experiment, int model)
+{
+    int complete = 0;
+    for (int i = 0; i < experiment->count; i++)
+        complete += experiment->run[i].model == model && experiment->run[i].complete;
+    return complete;
+}
+
 void sg_experiment_free(sg_experiment *experiment)
 {
     free(experiment->run);

@@ -45,6 +45,9 @@ sg_status sg_experiment_make(sg_experiment *experiment, const sg_config *config,
                              const char *folder, bool force);
 void sg_experiment_free(sg_experiment *experiment);
 
+/* How many runs of a model are complete. */
+int sg_experiment_complete(const sg_experiment *experiment, int model);
+
 /* What came out: of each complete run, and of each model that has one. */
 typedef struct {
     int runs, models;

@@ -208,19 +208,11 @@ static sg_status evaluate_run(evaluation_state *s, const sg_experiment_run *run)
     return status;
 }
 
-static int count_complete(const sg_experiment *e, int model)
-{
-    int complete = 0;
-    for (int i = 0; i < e->count; i++)
-        complete += e->run[i].model == model && e->run[i].complete;
-    return complete;
-}
-
 /* All complete runs of one model; a model without any has no part in the tables. */
 static sg_status evaluate_model(evaluation_state *s, int model)
 {
     const sg_experiment *e = s->experiment;
-    const int complete = count_complete(e, model);
+    const int complete = sg_experiment_complete(e, model);
     if (complete == 0)
         return SG_OK;
     sg_experiment_compare_begin(&s->compare, e->model[model], complete, e->classes, &s->probabilities);
@@ -298,7 +290,7 @@ sg_status sg_experiment_evaluate(const sg_experiment *experiment, sg_experiment_
     evaluation_state state = {.experiment = experiment, .results = results};
     int models = 0;
     for (int m = 0; m < experiment->models; m++)
-        models += count_complete(experiment, m) > 0;
+        models += sg_experiment_complete(experiment, m) > 0;
     sg_experiment_compare_open(&state.compare, experiment->config->early, models, experiment->classes);
     sg_status status = evaluate_all(&state);
     sg_experiment_compare_free(&state.compare);

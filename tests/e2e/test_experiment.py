@@ -128,6 +128,22 @@ def test_new_runs_join_records(sipgpu: Sipgpu, corpus: Path, experiment: Path, t
             assert (folder / name).read_bytes() == content, name
 
 
+def test_tables_of_what_is_there(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    """Nothing is trained, however much is asked for: the tables are those of the runs that are there."""
+    there = ("model1.0_seed1", "model2.1_seed1", "model2.1_seed2")
+    folder = recorded(experiment, tmp_path / "out", *there)
+    words = ("--corpus", corpus, "--models", "1.0,1.1,2.1", "--jobs", 2, "--tables", *WORDS)
+    result = sipgpu.ok("experiment", "--out", folder, "--seeds", 3, *words)
+    assert "3 of 9 runs are complete" in result.err and "Table V" in result.out
+    assert not (folder / "runs").exists()
+    assert [f"model{row['model']}_seed{row['seed']}" for row in rows(folder / "runs.csv")] == list(there)
+    assert {path.stem for path in folder.glob("*.ini")} == {"model1.0", "model2.1"}
+    for name in ("history_model2.1.csv", "moments_model2.1_test.csv", "roc_model2.1_p_max.csv"):
+        assert (folder / name).read_bytes() == (experiment / name).read_bytes()
+    assert len(json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["runs"]) == 3
+    sipgpu.refuses("experiment", "--out", tmp_path / "none", "--seeds", 1, *words, names=("no run is complete",))
+
+
 def test_records_hold_no_paths(corpus: Path, experiment: Path) -> None:
     for name in RUNS:
         data = (experiment / f"records/{name}.h5").read_bytes()
