@@ -67,9 +67,10 @@ static const char about[] =
     "writes Tables V and VI with the paper's figures beside them.  Runs that are complete are\n"
     "kept, interrupted ones go on: the same command continues an experiment.  In the folder:\n"
     "runs.csv, table5.csv, table5.md, table6.csv, table6.md, history_*.csv, moments_*.csv,\n"
-    "roc_*.csv, comparison.csv, comparison.md, paired.csv, early*.csv, early.md, corpus.json,\n"
-    "provenance.json, runs/<model>_<seed>/ with each run's log.txt, and records/<model>_<seed>.h5:\n"
-    "what each run's network said, which stands for the run where its folder is not.\n"
+    "roc_*.csv, comparison.csv, comparison.md, paired.csv, together.csv, early*.csv, early.md,\n"
+    "corpus.json, provenance.json, runs/<model>_<seed>/ with each run's log.txt, and\n"
+    "records/<model>_<seed>.h5: what each run's network said, which stands for the run where its\n"
+    "folder is not.\n"
     "--tables makes the tables of what is there, whatever is still to be trained.";
 
 /* ---- settings ---- */
