@@ -17,6 +17,7 @@ struct sg_cases {
     sg_spec spec;
     int batch;
     bool live, stop, thread_runs;
+    bool withdrawn; /* what waits is being taken out: no more batches */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t work, idle;
@@ -117,7 +118,8 @@ static void *work(void *context)
     sg_cases *cases = context;
     pthread_mutex_lock(&cases->lock);
     while (!cases->stop) {
-        int count = cases->done.count + cases->batch <= cases->done.size ? take_batch(cases) : 0;
+        bool room = cases->done.count + cases->batch <= cases->done.size;
+        int count = room && !cases->withdrawn ? take_batch(cases) : 0;
         if (count == 0) {
             pthread_cond_broadcast(&cases->idle);
             pthread_cond_wait(&cases->work, &cases->lock);
@@ -248,6 +250,7 @@ bool sg_cases_withdraw(sg_cases *cases, sg_case *c)
 {
     pthread_mutex_lock(&cases->lock);
     bool any = cases->waiting.count > 0;
+    cases->withdrawn = true;
     if (any)
         *c = pop(&cases->waiting);
     pthread_mutex_unlock(&cases->lock);
@@ -262,7 +265,8 @@ sg_status sg_cases_finish(sg_cases *cases)
         return SG_OK;
     }
     pthread_mutex_lock(&cases->lock);
-    while ((cases->waiting.count > 0 && cases->done.count + cases->batch <= cases->done.size) ||
+    while ((cases->waiting.count > 0 && !cases->withdrawn &&
+            cases->done.count + cases->batch <= cases->done.size) ||
            cases->running > 0)
         pthread_cond_wait(&cases->idle, &cases->lock);
     pthread_mutex_unlock(&cases->lock);

@@ -62,7 +62,8 @@ sg_status sg_cases_add(sg_cases *cases, sg_case *c);
 /* The next case that has been scored, false if there is none yet; release with sg_case_free. */
 bool sg_cases_next(sg_cases *cases, sg_case *c);
 
-/* Takes the oldest case that waits out of the queue, unscored; false if there is none. */
+/* Takes the oldest case that waits out of the queue, unscored; false if there is none.  From the first call
+ * on no more are scored, so that a later case is not decided before one that was taken out. */
 bool sg_cases_withdraw(sg_cases *cases, sg_case *c);
 
 /* Waits until all is scored.  Fails as the engine failed. */
