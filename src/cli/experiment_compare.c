@@ -3,6 +3,8 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/comparison_files.h"
+#include <errno.h>
+#include <string.h>
 
 /* Bytes of outputs beyond which runs are not pooled. */
 #define POOLED_BYTES_MAX 8e9
@@ -166,6 +168,16 @@ static sg_status open_file(const char *folder, const char *name, sg_atomic_file 
     return sg_text_open(file, out, path);
 }
 
+/* What an experiment of more runs left there is not of this one. */
+static sg_status remove_file(const char *folder, const char *name)
+{
+    char path[SG_PATH_MAX];
+    SG_TRY(sg_path_join(path, folder, name));
+    return remove(path) == 0 || errno == ENOENT
+               ? SG_OK
+               : sg_fail(SG_E_IO, "cannot remove %s: %s", path, strerror(errno));
+}
+
 sg_status sg_experiment_compare_write(const sg_experiment_compare *compare, const char *folder)
 {
     char name[64];
@@ -176,11 +188,13 @@ sg_status sg_experiment_compare_write(const sg_experiment_compare *compare, cons
         SG_TRY(open_file(folder, name, &file, &out));
         SG_TRY(sg_text_finish(&file, out, sg_comparison_file_write(&compare->comparison, i, out)));
     }
+    SG_TRY(remove_file(folder, "roc_combined.csv"));
     if (compare->comparison.curves > 0) {
         SG_TRY(open_file(folder, "roc_combined.csv", &file, &out));
         sg_report_combined_rocs(&compare->comparison, out);
         SG_TRY(sg_text_finish(&file, out, SG_OK));
     }
+    SG_TRY(remove_file(folder, "together.csv"));
     if (compare->growth.rows > 0) {
         SG_TRY(open_file(folder, "together.csv", &file, &out));
         SG_TRY(sg_text_finish(&file, out, sg_report_growth(&compare->growth, out)));

@@ -20,9 +20,6 @@ void sg_ensemble_free(sg_ensemble *ensemble);
 /* Adds one run; the earlier run stays on ties.  SG_E_CONFIG if the counts differ. */
 sg_status sg_ensemble_add(sg_ensemble *ensemble, const sg_outputs *outputs);
 
-/* Adds one run; the earlier run stays on ties.  SG_E_CONFIG if the counts differ. */
-sg_status sg_ensemble_add(sg_ensemble *ensemble, const sg_outputs *outputs);
-
 /* How the outputs of several runs become those of one network, each output by itself. */
 typedef enum {
     SG_POOL_MEAN,     /* their mean; not of the paper */

@@ -138,10 +138,16 @@ def test_tables_of_what_is_there(sipgpu: Sipgpu, corpus: Path, experiment: Path,
     assert not (folder / "runs").exists()
     assert [f"model{row['model']}_seed{row['seed']}" for row in rows(folder / "runs.csv")] == list(there)
     assert {path.stem for path in folder.glob("*.ini")} == {"model1.0", "model2.1"}
+    assert (folder / "together.csv").exists() and (folder / "roc_combined.csv").exists()
     for name in ("history_model2.1.csv", "moments_model2.1_test.csv", "roc_model2.1_p_max.csv"):
         assert (folder / name).read_bytes() == (experiment / name).read_bytes()
     assert len(json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["runs"]) == 3
     sipgpu.refuses("experiment", "--out", tmp_path / "none", "--seeds", 1, *words, names=("no run is complete",))
+    alone = recorded(experiment, tmp_path / "alone", there[0])
+    for name in ("together.csv", "roc_combined.csv"):  # of an experiment with more runs
+        shutil.copy(folder / name, alone)
+    sipgpu.ok("experiment", "--out", alone, "--seeds", 1, *words)
+    assert not (alone / "together.csv").exists() and not (alone / "roc_combined.csv").exists()
 
 
 def test_records_hold_no_paths(corpus: Path, experiment: Path) -> None:
