@@ -2,6 +2,7 @@
 #include "watch/cases.h"
 
 #include "network_case.h"
+#include <unistd.h>
 
 typedef struct {
     sg_model model;
@@ -163,6 +164,32 @@ static void what_waits_can_be_withdrawn(void **state)
     sg_cases_close(NULL);
 }
 
+/* The thread takes nothing that waits behind what was taken out. */
+static void withdrawing_keeps_the_order(void **state)
+{
+    enum { COUNT = 400, LEISURE_US = 20000 };
+    sg_case c;
+    sg_cases *cases = open_cases(*state, 4, COUNT, true);
+    for (uint64_t serial = 1; serial <= COUNT; serial++)
+        add(cases, serial);
+    uint64_t first = COUNT + 1, withdrawn = 0, scored = 0;
+    for (; sg_cases_withdraw(cases, &c); withdrawn++) {
+        first = withdrawn == 0 ? c.serial : first;
+        assert_int_equal(c.serial, first + withdrawn);
+        sg_case_free(&c);
+        if (withdrawn == 0)
+            usleep(LEISURE_US);
+    }
+    assert_int_equal(first + withdrawn, COUNT + 1);
+    assert_ok(sg_cases_finish(cases));
+    while (sg_cases_next(cases, &c)) {
+        assert_int_equal(c.serial, ++scored);
+        sg_case_free(&c);
+    }
+    assert_int_equal(scored, first - 1);
+    sg_cases_close(cases);
+}
+
 static void closing_drops_what_waits(void **state)
 {
     for (int live = 0; live <= 1; live++) {
@@ -201,6 +228,7 @@ int main(void)
         TEST(live_all_come_back_in_order),
         TEST(the_oldest_is_shed),
         TEST(what_waits_can_be_withdrawn),
+        TEST(withdrawing_keeps_the_order),
         TEST(closing_drops_what_waits),
         TEST(a_failing_engine_is_told_of),
     };
