@@ -23,6 +23,8 @@ typedef enum {
     SG_DETECTORS
 } sg_detector;
 
+enum { SG_NETWORK_DETECTORS = SG_DETECTOR_EXACT_SET }; /* the detectors before it need a network */
+
 /* Scores, low for abnormal. */
 typedef enum {
     SG_SCORE_SKEWNESS,

@@ -6,15 +6,13 @@
 sg_status sg_growth_add(sg_growth *growth, const char *model, int runs, sg_combined combined,
                         const sg_detection *detection)
 {
-    static const sg_detector of_network[] = {SG_DETECTOR_THRESHOLD_BOTH, SG_DETECTOR_THRESHOLD_EITHER,
-                                             SG_DETECTOR_KMEANS};
-    for (size_t i = 0; i < sizeof of_network / sizeof *of_network; i++) {
-        const sg_detector_result *result = &detection->detector[of_network[i]];
+    for (int i = 0; i < SG_NETWORK_DETECTORS; i++) {
+        const sg_detector_result *result = &detection->detector[i];
         SG_TRY(sg_grow(&growth->row, &growth->capacity, growth->rows + 1, "runs together"));
         sg_growth_row *row = &growth->row[growth->rows++];
         *row = (sg_growth_row){.runs = runs,
                                .combined = combined,
-                               .detector = of_network[i],
+                               .detector = (sg_detector)i,
                                .p_d = result->p_d,
                                .p_fa = result->p_fa};
         snprintf(row->model, sizeof row->model, "%s", model);
