@@ -25,6 +25,12 @@ typedef struct {
     uint8_t rows[16];
 } tile_shapes;
 
+/* The compiler does not know that the instructions for tiles read memory: what they read is stored before. */
+static void settle_stores(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
 static void shape_tiles(int rows, int tail)
 {
     tile_shapes s = {.palette = 1};
@@ -37,6 +43,7 @@ static void shape_tiles(int rows, int tail)
         s.bytes[6] = (uint16_t)(4 * tail);
         s.rows[7] = (uint8_t)tail;
     }
+    settle_stores();
     _tile_loadconfig(&s);
 }
 
@@ -57,6 +64,7 @@ static const char *rows_of_h(const sd_product *p, int first, int rows, int k, in
     for (int r = 0; r < rows; r++)
         memcpy(copy + (size_t)r * TILE_WORDS * 4, h + (size_t)p->row[first + r] * p->stride + (size_t)k * 4,
                (size_t)words * 4);
+    settle_stores();
     return copy;
 }
 
