@@ -17,9 +17,9 @@ VERDICTS = {"reproduced", "reproduced under a stated reading", "not reproduced",
 FILES = ("table5.csv", "table6.csv", "runs.csv")
 
 
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(ROOT / "scripts/reproduction_table"), str(folder)], capture_output=True,
-                          text=True, check=False)
+def run(folder: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(ROOT / "scripts/reproduction_table"), str(folder), *map(str, options)],
+                          capture_output=True, text=True, check=False)
 
 
 def statements(text: str) -> list[dict[str, str]]:
@@ -200,6 +200,29 @@ def test_models_that_were_not_run(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) 
     assert find(text, "fully learn")["verdict"] == "**not reproduced (of 1.0 alone)**"
     assert find(text, "10 times")["verdict"] == find(text, "Threshold, over the")["verdict"] == "**not run**"
     assert "(1 run)" in find(text, "P_D(test) =")["ours"]
+
+
+def test_a_shorter_experiment_beside_it(experiment: Path, sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    """Figures of models that the first lacks come from the other one, and change no verdict but on comparing the models."""
+    folder = tmp_path / "out"
+    sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0", "--seeds", 1,
+              *settings(model__units=8, train__epochs=4, train__batch_size=190))
+    alone, beside = run(folder).stdout, run(folder, "--shorter", experiment).stdout
+    with open(experiment / "table5.csv", newline="", encoding="utf-8") as f:
+        means = {(row["split"], row["model"]): f"{100 * float(row['mean']):.2f}%" for row in csv.DictReader(f)}
+    for part, split in (("fully learn", "train"), ("P_D(validation) =", "validation"), ("P_D(test) =", "test")):
+        told = "after 3 epochs " + ", ".join(f"{model}: {means[split, model]}" for model in ("1.0", "1.1", "2.0", "2.1"))
+        assert told in find(beside, part)["ours"] and "after 3" not in find(alone, part)["ours"]
+    compared = find(beside, "no advantage")
+    assert "all four after 3 epochs" in compared["our reading"] and f"2.1: {means['test', '2.1']}" in compared["ours"]
+    best = max(means["test", model] for model in ("1.0", "1.1", "2.0", "2.1"))
+    assert ("not" in compared["verdict"]) == (best != means["test", "1.0"])
+    assert str(experiment) in beside and "after 3" not in run(experiment, "--shorter", folder).stdout
+    for one, other in zip(statements(alone), statements(beside)):
+        assert one["verdict"] == other["verdict"] or "no advantage" in one["the paper"]
+    (folder / "out").mkdir()
+    result = run(folder, "--shorter", folder / "out")
+    assert result.returncode == 1 and result.stdout == "" and str(folder / "out/table5.csv") in result.stderr
 
 
 @pytest.mark.parametrize("name", [*FILES, "comparison.csv", "corpus.json", "provenance.json", "model1.0.ini"])
