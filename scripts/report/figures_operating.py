@@ -249,6 +249,16 @@ def _draw_combined(axes, results: Results, model: str, zero: float) -> list[Line
     return handles
 
 
+def _combined_models(table: Table, model: str) -> dict[str, str]:
+    """The reference model and all models together, as far as several runs of them stand in the table, and their titles."""
+    titles = {}
+    for m, words in ((model, f"model {model}"), ("all", "all models")):
+        runs = table["runs"][table["model"] == m]
+        if len(runs):
+            titles[m] = f"{words}: {style.runs_text(int(runs[0]))}"
+    return titles
+
+
 def together(results: Results) -> Drawing | Missing:
     name, title = "together", "Several runs together"
     model, table = reference_model(results), results.roc_combined
@@ -256,23 +266,21 @@ def together(results: Results) -> Drawing | Missing:
         return Missing(name, title, "roc_combined.csv is not there: it takes several runs")
     if not np.isfinite(table["p_d"] + table["p_fa"]).any():
         return Missing(name, title, "the test split has no new or no known dialogs, so there is no ROC")
-    own = {m: table["runs"][table["model"] == m] for m in (model, "all")}
-
-    def said(m: str, several: str, alone: str) -> str:
-        return f"{several}{style.runs_text(int(own[m][0]))}" if len(own[m]) else alone
-
+    titles = _combined_models(table, model)
+    if not titles:
+        return Missing(name, title, f"roc_combined.csv has neither model {model} nor all models together")
     single = results.roc_model.get(model, {}).get("higher_moment")
     figure = style.new_figure(style.TWO_COLUMNS, 4.0)
     places = figure.add_gridspec(2, 2, height_ratios=(1, 0.3))
     shares = np.concatenate([t["p_fa"] for t in (table, single) if t is not None])
     least = float(shares[shares > 0].min()) if (shares > 0).any() else 1e-3
     handles: dict[str, Line2D] = {}
-    for place, letter, m in ((places[0, 0], "a", model), (places[0, 1], "b", "all")):
-        axes, zero = _roc_axes(figure, place, least, letter == "a")
-        style.letter(axes, letter, said(m, "all models: " if m == "all" else f"model {m}: ", ""))
-        if len(own[m]) == 0:
-            style.say_none(axes)
-            continue
+    captions = []
+    for i, (m, words) in enumerate(titles.items()):
+        axes, zero = _roc_axes(figure, places[0, i] if len(titles) > 1 else places[0, :], least, i == 0)
+        if len(titles) > 1:
+            style.letter(axes, "ab"[i], words)
+        captions.append((f"({'ab'[i]}) " if len(titles) > 1 else "") + words[0].upper() + words[1:])
         if single is not None:
             line = _draw_curve(axes, single, zero, style.BLUE, "-", f"one run of model {model} (mean over the seeds)")
             handles.setdefault("single", line)
@@ -287,8 +295,7 @@ def together(results: Results) -> Drawing | Missing:
     style.legend_panel(figure, places[1, :], list(handles.values()), 2)
     caption = (
         "P_D against P_FA on the test split, by the higher of both moments, P_FA on a logarithmic axis with a place for "
-        f"0 at the left. (a) {said(model, f'Model {model}: ', f'Empty: there is 1 run of model {model}')}; (b) "
-        f"{said('all', 'all models of the experiment: ', 'empty: there is one model')}. Squares and circles: where the "
+        f"0 at the left. {'. '.join(captions)}. Squares and circles: where the "
         "threshold (limits from the train split) and K-means lie. Stars: the points that the paper prints for its ten "
         "runs of model 1.0 on its own corpus."
     )
