@@ -2,7 +2,7 @@
  *
  * An engine holds the weights and the optimizer's state of one network.  `gradients` and `apply` are apart so
  * that gradients can be summed over processes in between.  Engines give the same numbers up to rounding, and
- * the same bits from run to run on one machine.
+ * the same bits from run to run on one machine (`cudnn`: as far as the LSTM of cuDNN does).
  */
 #ifndef SG_ENGINE_ENGINE_H
 #define SG_ENGINE_ENGINE_H

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -77,7 +78,7 @@ def answer():
     if words[:2] == ["bench", "train"]:
         seeds, cuda = int(after("--seeds")), after("--device").startswith("cuda")
         step = (1.0 if after("--graphs") == "on" else 1.5) if cuda else 6.0
-        return {"engine": "fake", "step_ms": step * seeds, "step_ms_per_seed": step, "product_gflops": 420000,
+        return {"engine": "fake", "step_ms": step * seeds, "step_ms_per_seed": step, "gflops": 399000, "product_gflops": 420000,
                 "product_share": 0.8, "steps": 30}
     if words[0] == "train":
         return {"epochs": 500, "updates": 5500, "seconds": 11.0, "device": "fake",
@@ -210,8 +211,11 @@ def test_all_targets(gpu_check: GpuCheck, bundle: Path) -> None:
     cell = gpu_check.report["stages"]["bench"]["cells"][0]
     assert cell["torch_over_cuda"] == pytest.approx(7.0) and cell["torch_way"] == "graphs"
     assert cell["cudnn_over_cuda"] == pytest.approx(6.0) and cell["products_of_peak"] == pytest.approx(0.6)
+    assert cell["products_of_peak_many"] == pytest.approx(0.57)
+    log = (gpu_check.folder / "out/gpu_check.log").read_text()
+    parts = dict(zip(STAGES, re.split(r"^===== .*$", log, flags=re.MULTILINE)[1:]))
     for name in STAGES:
-        assert name == "moments" or "[ended with status 0" in (gpu_check.folder / f"out/{name}.log").read_text()
+        assert name == "moments" or "[ended with status 0" in parts[name]
 
 
 @pytest.mark.parametrize("fault", ["fail", "crash", "garbage"])
@@ -221,7 +225,7 @@ def test_failing_command(gpu_check: GpuCheck, bundle: Path, fault: str) -> None:
     assert done.returncode == 1
     assert gpu_check.status == {"devices": "ok", "agreement": "failed", "ceilings": "ok", "train": "ok"}
     entry = gpu_check.report["stages"]["agreement"]
-    assert len(entry["failures"]) == 1 and len(entry["runs"]) == 9  # the other comparisons ran
+    assert len(entry["failures"]) == 1 and len(entry["runs"]) == 12  # the other comparisons ran
     expected = {"fail": "it went wrong", "crash": "SIGSEGV", "garbage": "no JSON"}[fault]
     assert expected in entry["failures"][0]
 
@@ -230,7 +234,7 @@ def test_wrong_figures(gpu_check: GpuCheck, bundle: Path) -> None:
     done = run_fake(gpu_check, bundle, "--stages", "agreement", DIFFERENCE="nan", DIFFERENT="1")
     assert done.returncode == 1
     failures = gpu_check.report["stages"]["agreement"]["failures"]
-    assert sum("not the same bits" in text for text in failures) == 6
+    assert sum("not the same bits" in text for text in failures) == 9
     assert sum("nan apart" in text for text in failures) == 2
     assert gpu_check.met["cuda and cpu, fp32: difference of the losses"] is False
     assert gpu_check.met["the same seed gives the same bits"] is False
@@ -241,7 +245,7 @@ def test_wrong_graphs(gpu_check: GpuCheck, bundle: Path) -> None:
     """Whatever a graph gets wrong is found, though kernels launched one by one are right."""
     assert run_fake(gpu_check, bundle, "--stages", "agreement", DIFFERENT="graphs").returncode == 1
     failures = gpu_check.report["stages"]["agreement"]["failures"]
-    assert len(failures) == 3 and all(", graphs" in text for text in failures)
+    assert len(failures) == 6 and all(", graphs" in text for text in failures)
     assert gpu_check.met["the same seed gives the same bits"] is True
     assert gpu_check.met["and so it does as graphs"] is False
 

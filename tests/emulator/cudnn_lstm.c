@@ -41,17 +41,18 @@ static float sigmoid(float z)
     return 1.0f / (1.0f + expf(-z));
 }
 
-/* One row of one step: `gates` holds the sums without bias and gets the activations. */
+/* One row of one step: `gates` holds the sums without bias and gets the activations.  In bf16 cuDNN's kernels
+ * keep everything between steps in bf16 and only compute in float. */
 static void cell(const emulator_layer *layer, bool bf16, float *gates, float *h, float *c)
 {
     int units = layer->units;
     for (int u = 0; u < units; ++u) {
         float *at[4] = {gates + u, gates + units + u, gates + 2 * units + u, gates + 3 * units + u};
         for (int g = 0; g < 4; ++g) {
-            float z = *at[g] + layer->bias[g * units + u];
-            *at[g] = g == 2 ? tanhf(z) : sigmoid(z);
+            float z = emulator_round(bf16, *at[g]) + layer->bias[g * units + u];
+            *at[g] = emulator_round(bf16, g == 2 ? tanhf(z) : sigmoid(z));
         }
-        c[u] = *at[1] * c[u] + *at[0] * *at[2];
+        c[u] = emulator_round(bf16, *at[1] * c[u] + *at[0] * *at[2]);
         h[u] = emulator_round(bf16, *at[3] * tanhf(c[u]));
     }
 }
@@ -98,7 +99,7 @@ static void cell_backward(const emulator_layer *layer, bool bf16, float *gates, 
         gates[units + u] = emulator_round(bf16, e * c_before[u] * f * (1 - f));
         gates[2 * units + u] = emulator_round(bf16, e * i * (1 - g * g));
         gates[3 * units + u] = emulator_round(bf16, d * y * o * (1 - o));
-        dc[u] = e * f;
+        dc[u] = emulator_round(bf16, e * f);
     }
 }
 
@@ -110,8 +111,8 @@ static void pass_back(const emulator_layer *layer, const emulator_states *states
     times(states, passed, states->rows, layer->units, 4 * (int64_t)units,
           states->gates + (size_t)t * rows * 4 * units, layer->recurrent, true, false);
     for (size_t b = 0; b < rows; ++b)
-        if (t < states->length[b])
-            memcpy(dh_state + b * units, passed + b * units, units * sizeof(float));
+        for (size_t u = 0; t < states->length[b] && u < units; ++u)
+            dh_state[b * units + u] = emulator_round(states->bf16, passed[b * units + u]);
 }
 
 void emulator_lstm_backward(const emulator_layer *layer, const emulator_states *states, const float *dh,

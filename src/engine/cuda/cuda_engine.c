@@ -225,6 +225,8 @@ static sg_status step_by_graph(sg_cuda *cuda, const sg_batch *batch, const sg_ad
     cudaError_t error = cudaStreamEndCapture(cuda->gpu.stream, &graph);
     if (status == SG_OK && error != cudaSuccess)
         status = sg_cuda_failed((int)error, "the graph of a step", __FILE__, __LINE__);
+    else if (error != cudaSuccess)
+        (void)cudaGetLastError(); /* a failed step has ended the capture, and is what is reported */
     if (status == SG_OK)
         status = launch_graph(cuda, graph);
     if (graph)
@@ -237,12 +239,11 @@ sg_status sg_cuda_begin_step(void *self, const sg_batch *batch, const sg_adam *a
     sg_cuda *cuda = self;
     SG_TRY(sg_gpu_enter(&cuda->gpu));
     SG_TRY(sg_cuda_prepare(cuda, batch));
-    /* What is made on first use has to be there before a graph is captured. */
-    bool first = !cuda->weights.m;
-    if (cuda->graphs && !cuda->gpu.timed && !first)
+    if (cuda->graphs && !cuda->gpu.timed && cuda->warm)
         SG_TRY(step_by_graph(cuda, batch, adam));
     else
         SG_TRY(enqueue_step(cuda, batch, adam));
+    cuda->warm = true;
     return sg_steps_push(&cuda->steps, &cuda->gpu);
 }
 

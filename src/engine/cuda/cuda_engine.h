@@ -60,6 +60,7 @@ typedef struct {
     sg_block leaf_output, leaf_argmax, leaf_p_max, leaf_moments;
 
     bool graphs;
+    bool warm; /* a step has run, so what is made on first use is there when a graph is captured */
     cudaGraphExec_t graph; /* the last step's, updated for the next */
 } sg_cuda;
 

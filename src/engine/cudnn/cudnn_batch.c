@@ -53,7 +53,8 @@ void sg_cudnn_shape_free(sg_cudnn_shape *shape)
     *shape = (sg_cudnn_shape){0};
 }
 
-/* Padding is left undefined in y: only states of steps that were run are read. */
+/* Describes rows of these lengths and asks what memory they take.  Padding is left undefined in y: only
+ * states of steps that were run are read. */
 static sg_status describe_rows(sg_cudnn *cudnn, sg_cudnn_shape *shape, int steps, int rows)
 {
     const int32_t *length = cudnn->length;
@@ -65,21 +66,20 @@ static sg_status describe_rows(sg_cudnn *cudnn, sg_cudnn_shape *shape, int steps
              "describing a batch");
     SG_TRY(sg_grow(&shape->length, &shape->capacity, rows, "lengths of a batch"));
     memcpy(shape->length, length, (size_t)rows * sizeof *length);
-    return SG_OK;
-}
-
-static sg_status describe_shape(sg_cudnn *cudnn, sg_cudnn_shape *shape, int steps, int rows)
-{
-    int h = cudnn->spec.units;
-    int dims[3] = {cudnn->spec.layers, rows, h}, strides[3] = {rows * h, h, 1};
-    SG_TRY(describe_rows(cudnn, shape, steps, rows));
-    SG_CUDNN(cudnnSetTensorNdDescriptor(shape->h, cudnn->type, 3, dims, strides), "describing a batch");
     shape->reserve = 0;
     return sg_cudnn_ran(
         cudnn,
         cudnnGetRNNTempSpaceSizes(cudnn->handle, cudnn->rnn, shape->mode, shape->x, &shape->work,
                                   shape->mode == CUDNN_FWD_MODE_TRAINING ? &shape->reserve : NULL),
         "asking for the LSTM's temporary memory");
+}
+
+static sg_status describe_shape(sg_cudnn *cudnn, sg_cudnn_shape *shape, int steps, int rows)
+{
+    int h = cudnn->spec.units;
+    int dims[3] = {cudnn->spec.layers, rows, h}, strides[3] = {rows * h, h, 1};
+    SG_CUDNN(cudnnSetTensorNdDescriptor(shape->h, cudnn->type, 3, dims, strides), "describing a batch");
+    return describe_rows(cudnn, shape, steps, rows);
 }
 
 static sg_status create_shape(sg_cudnn_shape *shape)
@@ -124,7 +124,9 @@ sg_status sg_cudnn_set_shape(sg_cudnn *cudnn, sg_cudnn_shape *shape, int steps, 
 
 void sg_cudnn_count_flops(sg_cudnn *cudnn, sg_phase phase, const sg_cudnn_shape *shape)
 {
-    double h = cudnn->spec.units, cells = (double)shape->steps * shape->rows;
+    double h = cudnn->spec.units, cells = 0;
+    for (int row = 0; row < shape->rows; row++)
+        cells += shape->length[row];
     for (int layer = 0; layer < cudnn->spec.layers; layer++)
         cudnn->gpu.timing.flops[phase] += 2 * cells * (sg_cudnn_inputs(cudnn, layer) + h) * 4 * h;
 }

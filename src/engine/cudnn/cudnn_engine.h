@@ -1,6 +1,6 @@
 /* cudnn_engine.h: the padded batch through the cuDNN LSTM, as a user of a framework would run it.
  *
- * Every row of a batch is run for every step: x is one-hot [T, B, M], y the states of the top layer
+ * Each row of a batch is run for all of its steps: x is one-hot [T, B, M], y the states of the top layer
  * [T, B, H].  The weights, their gradients and Adam's state are kept in Keras' layout (device.h); cuDNN reads
  * copies in its own layout, made anew after each update, and writes gradients in that layout.
  *
