@@ -22,7 +22,7 @@ typedef struct {
 static const sg_option table[] = {
     {NULL, "out", SG_OPT_TEXT, AT(out), "", 0, 0, NULL, "FILE", "the corpus to write", 'o'},
     {NULL, "preset", SG_OPT_ENUM, AT(preset), "paper", 0, 0, SG_SYNTH_PRESETS, NULL,
-     "paper: every published figure; small: 1900 dialogs of 150 classes", 0},
+     "paper: every published count; small: 1900 dialogs of 150 classes", 0},
     {NULL, "config", SG_OPT_TEXT, AT(config), "", 0, 0, NULL, "FILE", "read section [synth] over the preset",
      0},
     {NULL, "set", SG_OPT_APPEND, AT(set), NULL, 0, 0, NULL, "synth.KEY=VALUE",
@@ -37,7 +37,7 @@ static const sg_option table[] = {
 
 static const char about[] =
     "Makes a corpus whose sequences come from a model of SIP user agents (RFC 3261) and whose\n"
-    "marginals are given.  Preset paper matches every published figure of the data set exactly.";
+    "marginals are given.  Preset paper matches every published count of the data set exactly.";
 
 static sg_status read_config(const synth_options *o, sg_synth_options *config)
 {

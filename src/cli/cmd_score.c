@@ -58,9 +58,9 @@ static const char about[] =
     "line.  FILE (standard input if none, or -) holds one dialog a line, its message names in cells\n"
     "(INVITE,100,180,200,ACK); or one message a line, as `corpus import` takes them; or is a corpus.\n"
     "Lines are answered as they come.  A dialog that cannot be scored has the reason in the column note.\n"
-    "Columns: file, id (line, number in the corpus, or Call-ID), length, class, probability, skewness,\n"
-    "kurtosis, known (a train dialog is exactly this), known_prefix (one begins like this), abnormal,\n"
-    "low_cluster (K-means), note.";
+    "Columns: file, id (line, number in the corpus, or Call-ID), length, class, class_dialog\n"
+    "(--names), probability, skewness, kurtosis, known (a train dialog is exactly this), known_prefix\n"
+    "(one begins like this), abnormal, low_cluster (K-means), note.";
 
 typedef struct {
     const score_options *options;

@@ -11,7 +11,7 @@
 /* Why an alert was raised. */
 typedef enum {
     SG_REASON_SEQUENCE,      /* the network finds the sequence unlike what it was trained on */
-    SG_REASON_PREFIX,        /* no dialog of the training set begins like this (the exact set) */
+    SG_REASON_PREFIX,        /* no dialog of the training set begins like this */
     SG_REASON_TYPE,          /* a message of a type that the training set does not hold */
     SG_REASON_STRAY,         /* in-dialog request or response without a dialog */
     SG_REASON_SOURCE_CHANGE, /* an address unknown to the dialog */
