@@ -26,7 +26,7 @@ typedef struct {
 static const sg_option table[] = {
     SG_NEW_CORPUS_OUT(import_options, target),
     {NULL, "pcap", SG_OPT_APPEND, AT(pcap), NULL, 0, 0, NULL, "FILE",
-     "capture to read, not tables: pcap, pcapng, gzipped, -; several times", 'r'},
+     "capture to read, not tables: pcap, pcapng, gzipped, HEP in them, -; several times", 'r'},
     {NULL, "bpf", SG_OPT_TEXT, AT(bpf), "", 0, 0, NULL, "FILTER", "captures: packets to take", 0},
     {NULL, "type_rule", SG_OPT_ENUM, AT(rule), "paper", 0, 0, "paper|cseq", NULL,
      "captures: types are methods and codes, or codes with their method (200-INVITE)", 0},
