@@ -67,9 +67,17 @@ class Model:
         """[count]: how far from a limit the nearer moment is."""
         return np.abs(np.stack([skewness, kurtosis], axis=1) - self._limits(lengths)).min(axis=1)
 
+    def _distances(self, skewness: np.ndarray, kurtosis: np.ndarray) -> np.ndarray:
+        """[count, 2]: to the two centroids, the low one first."""
+        return np.hypot(skewness[:, None] - self.centroids[:, 0], kurtosis[:, None] - self.centroids[:, 1])
+
     def low_cluster(self, skewness: np.ndarray, kurtosis: np.ndarray) -> np.ndarray:
-        distance = np.hypot(skewness[:, None] - self.centroids[:, 0], kurtosis[:, None] - self.centroids[:, 1])
+        distance = self._distances(skewness, kurtosis)
         return distance[:, 0] <= distance[:, 1]
+
+    def cluster_margin(self, skewness: np.ndarray, kurtosis: np.ndarray) -> np.ndarray:
+        """[count]: how much farther the other centroid is."""
+        return np.abs(np.diff(self._distances(skewness, kurtosis), axis=1)[:, 0])
 
     def dialogs(self, count: int, seed: int) -> list[tuple[int, ...]]:
         """A third each: train dialogs, dialogs that none of them is, beginnings of train dialogs."""

@@ -1,7 +1,8 @@
 /* fault.c: preloaded into the program under test; lets writing a checkpoint go wrong at a chosen moment.
  *
  * FAULT = "CALL:COUNT:EFFECT": at call number COUNT of CALL (write, fsync or rename) on a checkpoint, either
- * "kill" the process (for write: after half of the bytes) or fail with "full" (ENOSPC).
+ * "kill" the process (for write: after half of the bytes) or fail with "full" (ENOSPC). "history:COUNT:stop":
+ * the process stops (SIGSTOP) before it appends line COUNT to history.csv, and goes on with SIGCONT.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -82,4 +83,13 @@ int rename(const char *from, const char *to)
         return -1;
     }
     return real(from, to);
+}
+
+FILE *fopen(const char *path, const char *mode)
+{
+    FILE *(*real)(const char *, const char *) =
+        (FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, "fopen");
+    if (mode[0] == 'a' && strstr(path, "history.csv") && effect_of("history") == 's')
+        raise(SIGSTOP);
+    return real(path, mode);
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Callable
 
 import pytest
 from conftest import ROOT, Sipgpu, assert_same_tensors, contents, history, settings, tensors
@@ -82,9 +84,9 @@ class Study:
         (line,) = self(*words, code=1, **environment).stderr.splitlines()
         assert line.startswith("study_stability: ") and name in line, line
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
+    def start(self, *words: object, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(self.words(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, env=self.environment)
+                                stderr=subprocess.PIPE, text=True, env=self.environment | environment)
 
     def table(self, name: str = "runs") -> list[dict[str, str]]:
         with open(self.out / f"{name}.csv", encoding="utf-8", newline="") as f:
@@ -246,13 +248,31 @@ def begun(study: Study, epochs: int):
     return both
 
 
+def stopped(process: subprocess.Popen[str]) -> list[int]:
+    """The children of a process that have stopped."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
+        except OSError:  # it has ended
+            continue
+        if int(parent) == process.pid and state == "T":
+            found.append(int(stat.parent.name))
+    return found
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_goes_on_after_a_signal(study: Study, sipgpu: Sipgpu, children: list, number: int, code: int) -> None:
+def test_goes_on_after_a_signal(study: Study, sipgpu: Sipgpu, fault: Callable[[str], dict[str, str]], children: list,
+                                number: int, code: int) -> None:
     study.plan(first="plain\nplain high", second="", units=32, epochs=60)
-    process = study.start()
+    process = study.start(**fault("history:4:stop"))
     children.append(process)
-    wait_for(begun(study, 3), "three epochs")
+    wait_for(lambda: len(stopped(process)) == 2, "three epochs of both runs")
+    assert begun(study, 3)()
+    runs = stopped(process)
     process.send_signal(number)
+    for run in runs:
+        os.kill(run, signal.SIGCONT)
     process.communicate(timeout=60)
     assert process.returncode == code
     if code == 130:

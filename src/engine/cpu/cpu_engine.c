@@ -75,8 +75,6 @@ static int usable_cores(void)
 
 static sg_status choose_precision(sg_cpu *cpu, sg_precision precision)
 {
-    if (precision == SG_PRECISION_BF16 && !sg_gemm_bf16_is_supported())
-        return sg_fail(SG_E_DEVICE, "precision = bf16: this processor has no bf16 instructions; use fp32");
     if (precision == SG_PRECISION_TF32)
         return sg_fail(SG_E_DEVICE, "precision = tf32 is for GPUs; the CPU engine computes in fp32 or bf16");
     cpu->bf16 = precision == SG_PRECISION_BF16 || (precision == SG_PRECISION_AUTO && sg_gemm_bf16_is_fast());
@@ -114,14 +112,14 @@ static sg_status open_cpu(void **self, const sg_spec *spec, const sg_engine_opti
     omp_set_num_threads(cpu->threads);
     sg_status status = choose_precision(cpu, options->precision);
     if (status == SG_OK)
-        status = sg_gemm_open(&cpu->gemm, cpu->bf16);
+        status = sg_gemm_open(&cpu->gemm, cpu->bf16, cpu->threads);
     if (status == SG_OK)
         status = make_weights(cpu);
     if (status != SG_OK) {
         close_cpu(cpu);
         return status;
     }
-    char library[64];
+    char library[96];
     sg_gemm_describe(cpu->bf16, library, sizeof library);
     snprintf(cpu->description, sizeof cpu->description, "cpu, precision=%s, %d thread%s, %s",
              cpu->bf16 ? "bf16" : "fp32", cpu->threads, cpu->threads == 1 ? "" : "s", library);

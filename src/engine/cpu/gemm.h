@@ -3,8 +3,12 @@
  *
  * Weights are packed once per update into the layout that the library likes best; products then run for any
  * number of rows.  All matrices are row-major.  An operand is a matrix of floats, or of bfloat16 when the
- * context is bf16.  With the environment variable SIPGPU_NO_TILES all products are oneDNN's.  Builds with
- * oneDNN 2.x and 3.x.
+ * context is bf16.  Where the processor has no instructions for bf16, the products of such operands are
+ * computed in floats: slower than fp32, and right.  With the environment variable SIPGPU_NO_TILES all
+ * products are oneDNN's.
+ *
+ * A product is cut into parts by its shape alone, and one thread computes each: the bits of a result do not
+ * depend on the number of threads.
  */
 #ifndef SG_ENGINE_CPU_GEMM_H
 #define SG_ENGINE_CPU_GEMM_H
@@ -15,13 +19,13 @@
 typedef struct sg_gemm sg_gemm;
 typedef struct sg_packed sg_packed;
 
-/* `threads` is what OpenMP regions of the calling thread use. */
-sg_status sg_gemm_open(sg_gemm **gemm, bool bf16);
+/* `threads`, at least 1, is how many compute a product; tiles.h asks that OpenMP regions of the calling
+ * thread use as many. */
+sg_status sg_gemm_open(sg_gemm **gemm, bool bf16, int threads);
 void sg_gemm_close(sg_gemm *gemm);
 
-/* Whether this processor multiplies bf16 in matrix units (AMX) and the system lets it, and at all. */
+/* Whether this processor multiplies bf16 in matrix units (AMX) and the system lets it. */
 bool sg_gemm_bf16_is_fast(void);
-bool sg_gemm_bf16_is_supported(void);
 
 /* What computes the products, such as "oneDNN 2.6.3, AVX-512" or "AMX tiles", into text. */
 void sg_gemm_describe(bool bf16, char *text, size_t size);

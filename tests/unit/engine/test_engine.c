@@ -83,16 +83,15 @@ static void test_finite_differences(void **state)
 }
 
 /* The same bits at any number of threads; on a GPU, from engine to engine. */
-static void test_thread_count(void **state)
+static void check_thread_count(const kind *k, sg_precision precision)
 {
-    const kind *k = *state;
     fixture f;
     sg_params gradient[3];
     double loss[3];
     const int threads[3] = {1, 2, 3};
     fixture_make(&f, k->layers, k->padding, k->dropout);
     for (int i = 0; i < 3; i++) {
-        sg_engine *engine = open_engine(&f, threads[i], SG_PRECISION_FP32);
+        sg_engine *engine = open_engine(&f, threads[i], precision);
         sg_adam adam = {.learning_rate = 1e-3,
                         .beta1 = 0.9,
                         .beta2 = 0.999,
@@ -112,6 +111,12 @@ static void test_thread_count(void **state)
     for (int i = 0; i < 3; i++)
         sg_params_free(&gradient[i]);
     fixture_free(&f);
+}
+
+static void test_thread_count(void **state)
+{
+    check_thread_count(*state, SG_PRECISION_FP32);
+    check_thread_count(*state, SG_PRECISION_BF16);
 }
 
 /* infer and gradients see the same network: the loss is -log p of the labels. */
