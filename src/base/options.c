@@ -452,3 +452,8 @@ sg_status sg_options_command_line(const sg_option *table, void *base, int argc, 
     }
     return SG_OK;
 }
+
+sg_status sg_require_option(const char *command, const char *value, const char *option)
+{
+    return value[0] ? SG_OK : sg_fail(SG_E_USAGE, "%s wants %s", command, option);
+}

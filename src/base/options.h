@@ -94,4 +94,7 @@ sg_status sg_options_command_line(const sg_option *table, void *base, int argc, 
 /* The known name nearest to `name` (edit distance at most a third of its length, at least 2), or NULL. */
 const char *sg_nearest_name(const char *name, const char *const *known, size_t count);
 
+/* SG_E_USAGE "... wants --out FILE" if `value` is empty. */
+sg_status sg_require_option(const char *command, const char *value, const char *option);
+
 #endif

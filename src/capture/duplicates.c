@@ -51,7 +51,8 @@ bool sg_duplicates_seen(sg_duplicates *d, const sg_flow *flow, uint16_t ip_id, c
     memcpy(key.destination, flow->destination.address, 16);
     uint64_t hash = sg_secret_hash(&d->secret, &key, sizeof key) | 1;
     size_t at = hash >> 32 & (PLACES - 1);
-    bool seen = d->place[at].hash == hash && sg_apart(d->place[at].time_us, flow->time_us) <= d->window_us;
+    bool seen =
+        d->place[at].hash == hash && sg_subprocess(d->place[at].time_us, flow->time_us) <= d->window_us;
     if (!seen) {
         d->place[at].hash = hash;
         d->place[at].time_us = flow->time_us;

@@ -100,7 +100,7 @@ size_t sg_fragments_held(const sg_fragments *f)
 
 static bool expired(const sg_fragments *f, const datagram *d, int64_t now)
 {
-    return sg_apart(now, d->time_us) > f->expire_us;
+    return sg_subprocess(now, d->time_us) > f->expire_us;
 }
 
 /* Makes room from the old end: what has expired, and one more if the table is full. */

@@ -176,7 +176,7 @@ static void take_time2(sg_hep *hep, const uint8_t *p)
     int64_t arrival = hep->flow.time_us;
     int64_t big = sg_time_us(sg_be32(p), sg_be32(p + 4), 1000000, &bad_big);
     int64_t little = sg_time_us(sg_le32(p), sg_le32(p + 4), 1000000, &bad_little);
-    bool use_little = sg_apart(little, arrival) < sg_apart(big, arrival);
+    bool use_little = sg_subprocess(little, arrival) < sg_subprocess(big, arrival);
     hep->flow.time_us = use_little ? little : big;
     hep->bad_time = use_little ? bad_little : bad_big;
 }

@@ -50,7 +50,7 @@ static inline uint32_t sg_le32(const uint8_t *p)
 }
 
 /* Packet times may run backwards or leap: how far apart two are, whichever comes first. */
-static inline int64_t sg_apart(int64_t a, int64_t b)
+static inline int64_t sg_subprocess(int64_t a, int64_t b)
 {
     return a > b ? a - b : b - a;
 }

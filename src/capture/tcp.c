@@ -506,7 +506,7 @@ static void settle(sg_tcp *t, sg_tcp_stream *s)
 static sg_tcp_stream *next_overdue(sg_tcp *t)
 {
     sg_tcp_stream *s = t->gaps.oldest;
-    if (!s || (!t->finish && sg_apart(t->now_us, s->gap_us) <= t->options.gap_us))
+    if (!s || (!t->finish && sg_subprocess(t->now_us, s->gap_us) <= t->options.gap_us))
         return NULL;
     sg_tcp_stream_give_up(s, &t->account);
     note_gap(t, s, true);

@@ -32,9 +32,6 @@ typedef struct {
 sg_status sg_command_parse(const char *name, const sg_option *table, const char *about, void *options,
                            int argc, char **argv, sg_text_list *words, size_t words_max, bool *done);
 
-/* SG_E_USAGE "... wants --out FILE" if `value` is empty. */
-sg_status sg_require_option(const char *command, const char *value, const char *option);
-
 sg_status sg_run_version(const char *name, int argc, char **argv);
 sg_status sg_run_devices(const char *name, int argc, char **argv);
 sg_status sg_run_corpus_synth(const char *name, int argc, char **argv);

@@ -1,9 +1,9 @@
 /* cmd_bench.c: `sipgpu bench train` and `sipgpu bench infer`: how long a step takes, and where the time goes.
  */
+#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/bench.h"
-#include "detect/report_json.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* cmd_bench_compare.c: `sipgpu bench compare`: two engines take the same training steps; how far apart are
  * they? */
+#include "base/json.h"
 #include "base/memory.h"
 #include "cli/bench.h"
-#include "detect/report_json.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* cmd_bench_device.c: `sipgpu bench device`: what a device can do at the most, for shares. */
+#include "base/json.h"
 #include "cli/bench.h"
-#include "detect/report_json.h"
 
 /* clang-format off */
 static const sg_option table[] = {

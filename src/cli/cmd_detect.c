@@ -2,10 +2,10 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "cli/comparison_files.h"
-#include "cli/session.h"
-#include "detect/detection.h"
-#include "detect/report.h"
+#include "experiment/comparison_files.h"
+#include "experiment/report.h"
+#include "experiment/report_json.h"
+#include "experiment/session.h"
 #include <stdlib.h>
 
 typedef struct {

@@ -2,9 +2,9 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "cli/session.h"
-#include "detect/evaluate.h"
-#include "detect/report.h"
+#include "experiment/report.h"
+#include "experiment/report_json.h"
+#include "experiment/session.h"
 #include <stdlib.h>
 
 typedef struct {

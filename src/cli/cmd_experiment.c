@@ -9,12 +9,12 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cli/children.h"
 #include "cli/cli.h"
 #include "cli/corpus_json.h"
-#include "cli/experiment.h"
 #include "cli/signals.h"
-#include "detect/record.h"
+#include "experiment/experiment.h"
+#include "experiment/record.h"
+#include "experiment/workers.h"
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,8 +133,8 @@ enum { TRAIN_WORDS = 10 };
 
 typedef struct {
     const sg_experiment *experiment;
-    run_kind kind;   /* not RUN_AS_AUTO */
-    sg_child *child; /* one for each run */
+    run_kind kind;    /* not RUN_AS_AUTO */
+    sg_worker *child; /* one for each run */
     char **words;
     char (*seed)[24];
     bool *reported;
@@ -166,34 +166,34 @@ static int64_t epochs_done(const sg_experiment_run *run, int64_t most)
 }
 
 /* A child that was asked to stop has not failed. */
-static void report_failures(training_state *t, const sg_child *child, int count)
+static void report_failures(training_state *t, const sg_worker *child, int count)
 {
     char line[512];
     for (int i = 0; i < count && !*t->stop; i++) {
-        if (child[i].state != SG_CHILD_FAILED || t->reported[i])
+        if (child[i].state != SG_WORKER_FAILED || t->reported[i])
             continue;
         t->reported[i] = true;
-        sg_child_last_line(&child[i], line, sizeof line);
+        sg_worker_last_line(&child[i], line, sizeof line);
         const char *text = strncmp(line, "sipgpu: ", 8) == 0 ? line + 8 : line;
         sg_warn("%s: %s", child[i].folder, text[0] ? text : "ended without a word");
     }
 }
 
 /* "2 of 40 runs done, 2 running (model1.0_seed3 at epoch 120), 4.1%, 3 h 10 min left" */
-static void show_progress(const training_state *t, const sg_child *child, int count)
+static void show_progress(const training_state *t, const sg_worker *child, int count)
 {
     const sg_experiment *e = t->experiment;
     const int64_t epochs = e->config->epochs;
-    int number[SG_CHILD_FAILED + 1] = {0}, shown = -1;
+    int number[SG_WORKER_FAILED + 1] = {0}, shown = -1;
     int64_t now = 0, before = 0, shown_at = 0;
     for (int i = 0; i < count; i++) {
         number[child[i].state]++;
-        if (child[i].state == SG_CHILD_FAILED)
+        if (child[i].state == SG_WORKER_FAILED)
             continue;
-        const int64_t at = child[i].state == SG_CHILD_RUNNING ? epochs_done(&e->run[i], epochs)
-                           : child[i].state == SG_CHILD_DONE  ? epochs
-                                                              : t->before[i];
-        if (child[i].state == SG_CHILD_RUNNING && shown < 0) {
+        const int64_t at = child[i].state == SG_WORKER_RUNNING ? epochs_done(&e->run[i], epochs)
+                           : child[i].state == SG_WORKER_DONE  ? epochs
+                                                               : t->before[i];
+        if (child[i].state == SG_WORKER_RUNNING && shown < 0) {
             shown = i;
             shown_at = at;
         }
@@ -202,18 +202,18 @@ static void show_progress(const training_state *t, const sg_child *child, int co
     }
     if (shown < 0)
         return;
-    const int64_t all = epochs * (count - number[SG_CHILD_FAILED]);
+    const int64_t all = epochs * (count - number[SG_WORKER_FAILED]);
     char left[32] = "?", failed[32] = "";
     if (now > before)
         sg_duration_text((sg_seconds() - t->start) / (double)(now - before) * (double)(all - now), left);
-    if (number[SG_CHILD_FAILED])
-        snprintf(failed, sizeof failed, ", %d failed", number[SG_CHILD_FAILED]);
+    if (number[SG_WORKER_FAILED])
+        snprintf(failed, sizeof failed, ", %d failed", number[SG_WORKER_FAILED]);
     sg_progress(false, "%d of %d runs done%s, %d running (%s at epoch %lld), %.1f%%, %s left",
-                number[SG_CHILD_DONE], count, failed, number[SG_CHILD_RUNNING], e->run[shown].name,
+                number[SG_WORKER_DONE], count, failed, number[SG_WORKER_RUNNING], e->run[shown].name,
                 (long long)shown_at, 100.0 * (double)now / (double)all, left);
 }
 
-static void on_progress(const sg_child *child, int count, void *context)
+static void on_progress(const sg_worker *child, int count, void *context)
 {
     report_failures(context, child, count);
     show_progress(context, child, count);
@@ -260,10 +260,10 @@ static sg_status prepare_children(training_state *t, const char *program)
         memcpy(t->words + (size_t)i * TRAIN_WORDS, words, sizeof words);
         if (!run->complete)
             SG_TRY(sg_folder_make(run->folder));
-        t->child[i] = (sg_child){.folder = run->folder,
-                                 .argv = t->words + (size_t)i * TRAIN_WORDS,
-                                 .run = t->kind == RUN_AS_THREADS ? train_in_thread : NULL,
-                                 .state = run->complete ? SG_CHILD_DONE : SG_CHILD_WAITING};
+        t->child[i] = (sg_worker){.folder = run->folder,
+                                  .argv = t->words + (size_t)i * TRAIN_WORDS,
+                                  .run = t->kind == RUN_AS_THREADS ? train_in_thread : NULL,
+                                  .state = run->complete ? SG_WORKER_DONE : SG_WORKER_WAITING};
         t->before[i] = run->complete ? e->config->epochs
                        : run->anew   ? 0
                                      : epochs_done(run, e->config->epochs);
@@ -296,10 +296,10 @@ static sg_status run_children(training_state *t, sg_experiment *e, int at_once)
     SG_TRY(prepare_children(t, program));
     t->start = sg_seconds();
     t->stop = sg_signals_install();
-    sg_status status = sg_children_run(t->child, e->count, at_once, t->stop, on_progress, t);
+    sg_status status = sg_workers_run(t->child, e->count, at_once, t->stop, on_progress, t);
     sg_progress_end();
     for (int i = 0; i < e->count; i++)
-        e->run[i].complete = t->child[i].state == SG_CHILD_DONE &&
+        e->run[i].complete = t->child[i].state == SG_WORKER_DONE &&
                              (e->run[i].recorded || sg_run_is_complete(e->run[i].folder));
     if (status == SG_E_INTERRUPTED)
         return sg_fail(status,

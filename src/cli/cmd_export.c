@@ -1,8 +1,8 @@
 /* cmd_export.c: `sipgpu export`: a model in the format of other programs. */
 #include "base/files.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "detect/report_json.h"
 #include "export/export.h"
 #include <math.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "cli/session.h"
+#include "experiment/session.h"
 #include "train/run.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,12 @@
 /* cmd_import.c: `sipgpu import`: a model that another program trained. */
 #include "base/files.h"
 #include "base/log.h"
-#include "cli/apart.h"
-#include "cli/calibrate.h"
+#include "base/subprocess.h"
 #include "cli/cli.h"
-#include "cli/session.h"
-#include "detect/report.h"
+#include "experiment/calibrate.h"
+#include "experiment/report.h"
+#include "experiment/report_json.h"
+#include "experiment/session.h"
 #include "export/export.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +143,7 @@ static sg_status run_import(const char *name, const import_options *o, const sg_
     SG_TRY(sg_require_option(name, o->out, "--out MODEL"));
     state.file = files->items[0];
     snprintf(crashed, sizeof crashed, "%.1000s: damaged; the HDF5 library crashed on it", state.file);
-    return sg_run_apart(import_and_free, &state, crashed);
+    return sg_subprocess_run(import_and_free, &state, crashed);
 }
 
 sg_status sg_run_import(const char *name, int argc, char **argv)

@@ -2,9 +2,9 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cli/answers.h"
 #include "cli/cli.h"
-#include "cli/dialog_source.h"
+#include "score/answers.h"
+#include "score/dialog_source.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +65,7 @@ static const char about[] =
 typedef struct {
     const score_options *options;
     sg_scorer *scorer;
-    sg_kept_answers kept;
+    sg_answer_cache kept;
     sg_answer_writer writer;
     sg_dialog_answer *batch; /* [options->batch] */
     int count;               /* of the batch */
@@ -89,7 +89,7 @@ static void show_progress(score_state *s)
 /* Scores and writes what is waiting. */
 static sg_status flush(score_state *s)
 {
-    sg_status status = sg_kept_answers_fill(&s->kept, s->scorer);
+    sg_status status = sg_answer_cache_fill(&s->kept, s->scorer);
     for (int i = 0; i < s->count; i++) {
         sg_dialog_answer *d = &s->batch[i];
         const sg_answer *answer = d->number >= 0 ? &s->kept.answers[d->number] : NULL;
@@ -143,7 +143,7 @@ static sg_status read_types(score_state *s, sg_dialog_answer *d, const sg_source
     }
     if (dialog->length > longest && !d->note[0])
         snprintf(d->note, sizeof d->note, "longer than the model's %d messages", longest);
-    return d->note[0] ? refuse(s, d) : sg_kept_answers_find(&s->kept, s->types, dialog->length, &d->number);
+    return d->note[0] ? refuse(s, d) : sg_answer_cache_find(&s->kept, s->types, dialog->length, &d->number);
 }
 
 static sg_status take_dialog(void *context, const sg_source_dialog *dialog)
@@ -151,8 +151,8 @@ static sg_status take_dialog(void *context, const sg_source_dialog *dialog)
     score_state *s = context;
     sg_dialog_answer *d = &s->batch[s->count];
     if (s->count == 0 &&
-        (s->kept.set.count > KEPT_SEQUENCES || sg_kept_answers_tokens(&s->kept) > KEPT_TOKENS))
-        SG_TRY(sg_kept_answers_clear(&s->kept));
+        (s->kept.set.count > KEPT_SEQUENCES || sg_answer_cache_tokens(&s->kept) > KEPT_TOKENS))
+        SG_TRY(sg_answer_cache_clear(&s->kept));
     *d = (sg_dialog_answer){.file = dialog->file, .id = strdup(dialog->id), .length = dialog->length};
     if (!d->id)
         return sg_fail(SG_E_MEMORY, "a dialog's id: out of memory");
@@ -206,7 +206,7 @@ static sg_status open_state(score_state *s)
                            o->session.model);
         sg_warn("%s has no limits for abnormal dialogs: the column abnormal is empty", o->session.model);
     }
-    SG_TRY(sg_kept_answers_open(&s->kept, sg_scorer_max_length(s->scorer), (int)o->batch));
+    SG_TRY(sg_answer_cache_open(&s->kept, sg_scorer_max_length(s->scorer), (int)o->batch));
     SG_TRY(sg_alloc(&s->batch, o->batch, "dialogs"));
     SG_TRY(sg_alloc(&s->types, sg_scorer_max_length(s->scorer), "a dialog"));
     s->show_progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
@@ -239,7 +239,7 @@ static void close_state(score_state *s)
     free(s->batch);
     free(s->types);
     sg_answer_writer_close(&s->writer);
-    sg_kept_answers_close(&s->kept);
+    sg_answer_cache_close(&s->kept);
     sg_scorer_close(s->scorer);
 }
 

@@ -2,11 +2,11 @@
 #include "base/files.h"
 #include "base/h5.h"
 #include "base/log.h"
-#include "cli/calibrate.h"
 #include "cli/cli.h"
 #include "cli/signals.h"
-#include "detect/report.h"
-#include "detect/report_json.h"
+#include "experiment/calibrate.h"
+#include "experiment/report.h"
+#include "experiment/report_json.h"
 #include "train/trainer.h"
 #include <stdlib.h>
 #include <string.h>

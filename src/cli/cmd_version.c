@@ -1,6 +1,6 @@
 /* cmd_version.c: `sipgpu version` and `sipgpu devices`. */
+#include "base/json.h"
 #include "cli/cli.h"
-#include "detect/report_json.h"
 #include "engine/cpu/gemm.h"
 #include "engine/engine.h"
 #include "train/run.h"

@@ -31,8 +31,3 @@ sg_status sg_command_parse(const char *name, const sg_option *table, const char 
         return sg_fail(SG_E_USAGE, "%s: unexpected word '%s'", name, words->items[words_max]);
     return SG_OK;
 }
-
-sg_status sg_require_option(const char *command, const char *value, const char *option)
-{
-    return value[0] ? SG_OK : sg_fail(SG_E_USAGE, "%s wants %s", command, option);
-}

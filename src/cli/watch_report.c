@@ -1,6 +1,6 @@
 #include "cli/watch_report.h"
 
-#include "detect/report_json.h"
+#include "base/json.h"
 #include <inttypes.h>
 
 /* Groups of reasons whose detection is reported apart, where there are labels. */

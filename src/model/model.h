@@ -66,7 +66,7 @@ sg_status sg_model_write(const sg_model *model, const sg_optimizer_state *state,
 sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *path);
 void sg_optimizer_state_free(sg_optimizer_state *state);
 
-/* All of a model but its weights, for files of another format that hold what it said (detect/record.h).
+/* All of a model but its weights, for files of another format that hold what it said (experiment/record.h).
  * Release the model with sg_model_free, also after a failure. */
 sg_status sg_model_put_description(sg_h5 *file, const char *format, int64_t version, const sg_model *model);
 sg_status sg_model_get_description(const sg_h5 *file, const char *format, int64_t version_max,

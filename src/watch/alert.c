@@ -3,8 +3,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "watch/alert_forms.h"
-#include "watch/place.h"
 #include "watch/screen.h"
+#include "watch/sink.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #define STREAM_PREFIX "unix:"
 
 struct sg_alerts {
-    sg_place eve, syslog, fail2ban;
+    sg_sink eve, syslog, fail2ban;
     sg_screen *screen; /* NULL: none wanted, or standard error is no terminal */
     bool plain;        /* lines on standard error instead */
     char model[SG_CAP_MODEL + 1];
@@ -37,12 +37,12 @@ static bool is_given(const char *text)
     return text && *text;
 }
 
-static sg_status open_eve(sg_place *place, const sg_alert_options *options)
+static sg_status open_eve(sg_sink *place, const sg_alert_options *options)
 {
     const size_t prefix = strlen(STREAM_PREFIX);
     if (strncmp(options->eve, STREAM_PREFIX, prefix) == 0)
-        return sg_place_open_stream(place, options->eve + prefix);
-    return sg_place_open_file(place, options->eve, options->patient);
+        return sg_sink_open_stream(place, options->eve + prefix);
+    return sg_sink_open_file(place, options->eve, options->patient);
 }
 
 static sg_status open_places(sg_alerts *a, const sg_alert_options *options)
@@ -50,10 +50,10 @@ static sg_status open_places(sg_alerts *a, const sg_alert_options *options)
     if (is_given(options->eve))
         SG_TRY(open_eve(&a->eve, options));
     if (is_given(options->fail2ban))
-        SG_TRY(sg_place_open_file(&a->fail2ban, options->fail2ban, options->patient));
+        SG_TRY(sg_sink_open_file(&a->fail2ban, options->fail2ban, options->patient));
     if (options->syslog)
-        SG_TRY(sg_place_open_datagram(&a->syslog, is_given(options->syslog_socket) ? options->syslog_socket
-                                                                                   : SYSLOG_SOCKET));
+        SG_TRY(sg_sink_open_datagram(&a->syslog, is_given(options->syslog_socket) ? options->syslog_socket
+                                                                                  : SYSLOG_SOCKET));
     a->plain = options->live && !isatty(STDERR_FILENO);
     /* Last: what fails before is said on the terminal as it is. */
     return options->live && !a->plain ? sg_screen_open(&a->screen, STDERR_FILENO) : SG_OK;
@@ -78,12 +78,12 @@ void sg_alerts_set_model(sg_alerts *alerts, const char *model)
     alerts->model[length] = '\0';
 }
 
-static void send_line(sg_alerts *a, sg_place *place)
+static void send_line(sg_alerts *a, sg_sink *place)
 {
     if (a->line.overflow)
         a->oversize++;
     else
-        sg_place_write(place, a->line.data, a->line.length);
+        sg_sink_write(place, a->line.data, a->line.length);
 }
 
 void sg_alerts_write(sg_alerts *alerts, const sg_alert *alert)
@@ -91,17 +91,17 @@ void sg_alerts_write(sg_alerts *alerts, const sg_alert *alert)
     sg_alerts *a = alerts;
     if ((unsigned)alert->reason < SG_REASONS)
         a->written[alert->reason]++;
-    if (a->eve.kind != SG_PLACE_NONE) {
+    if (a->eve.kind != SG_SINK_NONE) {
         sg_line_clear(&a->line);
         sg_alert_eve(&a->line, alert, a->model);
         send_line(a, &a->eve);
     }
-    if (a->fail2ban.kind != SG_PLACE_NONE) {
+    if (a->fail2ban.kind != SG_SINK_NONE) {
         sg_line_clear(&a->line);
         if (sg_alert_fail2ban(&a->line, alert))
             send_line(a, &a->fail2ban);
     }
-    if (a->syslog.kind != SG_PLACE_NONE) {
+    if (a->syslog.kind != SG_SINK_NONE) {
         sg_line_clear(&a->line);
         sg_alert_syslog(&a->line, alert, (int64_t)time(NULL));
         send_line(a, &a->syslog);
@@ -124,7 +124,7 @@ bool sg_alerts_view_due(const sg_alerts *alerts)
 
 void sg_alerts_tick(sg_alerts *alerts, const sg_view *view)
 {
-    sg_place_tick(&alerts->eve);
+    sg_sink_tick(&alerts->eve);
     if (alerts->screen && sg_screen_is_due(alerts->screen)) {
         uint64_t lost;
         sg_alerts_counts(alerts, NULL, &lost);
@@ -134,8 +134,8 @@ void sg_alerts_tick(sg_alerts *alerts, const sg_view *view)
 
 void sg_alerts_reopen(sg_alerts *alerts)
 {
-    sg_place_reopen(&alerts->eve);
-    sg_place_reopen(&alerts->fail2ban);
+    sg_sink_reopen(&alerts->eve);
+    sg_sink_reopen(&alerts->fail2ban);
 }
 
 void sg_alerts_counts(const sg_alerts *alerts, uint64_t written[SG_REASONS], uint64_t *lost)
@@ -151,9 +151,9 @@ void sg_alerts_close(sg_alerts *alerts)
     if (!alerts)
         return;
     sg_screen_close(alerts->screen);
-    sg_place_close(&alerts->eve);
-    sg_place_close(&alerts->fail2ban);
-    sg_place_close(&alerts->syslog);
+    sg_sink_close(&alerts->eve);
+    sg_sink_close(&alerts->fail2ban);
+    sg_sink_close(&alerts->syslog);
     uint64_t lost;
     sg_alerts_counts(alerts, NULL, &lost);
     if (lost)

@@ -5,8 +5,8 @@
 #ifndef SG_WATCH_ALERT_FORMS_H
 #define SG_WATCH_ALERT_FORMS_H
 
+#include "sip/line.h"
 #include "watch/alert.h"
-#include "watch/line.h"
 
 /* Bytes (types, for the sequence) that are kept of each text; what is cut says so: "truncated". */
 enum {

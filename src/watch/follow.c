@@ -54,7 +54,7 @@ static sg_status follow_dialog(sg_follow *f, const sg_tracked *tracked, uint16_t
     sg_dialog_progress *state = sg_dialog_user(dialog);
     sg_follow_catch_up(f, dialog, state);
     if (f->kept)
-        SG_TRY(sg_kept_message(f->kept, &state->kept, f->item));
+        SG_TRY(sg_pending_message(f->kept, &state->kept, f->item));
     if (tracked->kept)
         step(f, dialog, state);
     if (f->options.detectors & SG_WATCH_PROTOCOL)
@@ -140,13 +140,13 @@ static void report_now(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress
                             .verdict = verdict_of(f, state)};
     sg_follow_report_end(f, &followed, &state->alerts);
     if (f->kept)
-        sg_kept_drop(f->kept, &state->kept);
+        sg_pending_drop(f->kept, &state->kept);
 }
 
 /* Reports the end when the network has said all that it has to say. */
 static sg_status report_later(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state, sg_end end)
 {
-    sg_case c;
+    sg_score_request c;
     SG_TRY(sg_follow_make_case(f, dialog, true, &c));
     c.whole = wants_whole(f, dialog, state, end);
     c.end = end;
@@ -154,7 +154,7 @@ static sg_status report_later(sg_follow *f, const sg_dialog *dialog, sg_dialog_p
     c.verdict = verdict_of(f, state);
     c.alerts = state->alerts;
     c.kept = state->kept;
-    state->kept = (sg_kept_dialog){0};
+    state->kept = (sg_pending_dialog){0};
     return sg_follow_ask(f, state, &c);
 }
 
@@ -174,7 +174,7 @@ static void on_end(void *context, sg_dialog *dialog, sg_end end)
 
 sg_status sg_follow_poll(sg_follow *f, int64_t now_us)
 {
-    SG_TRY(sg_cases_check(f->cases));
+    SG_TRY(sg_score_queue_check(f->cases));
     sg_follow_decide_all(f);
     if (now_us > 0)
         sg_tracker_advance(f->tracker, now_us);
@@ -184,18 +184,18 @@ sg_status sg_follow_poll(sg_follow *f, int64_t now_us)
 sg_status sg_follow_flush(sg_follow *f)
 {
     /* Scores that are still to come belong to dialogs that are still there. */
-    sg_cases_counts c;
+    sg_score_queue_counts c;
     do {
-        SG_TRY(sg_cases_finish(f->cases));
+        SG_TRY(sg_score_queue_finish(f->cases));
         sg_follow_decide_all(f);
-        sg_cases_counts_now(f->cases, &c);
+        sg_score_queue_counts_now(f->cases, &c);
     } while (c.waiting > 0);
     sg_tracker_flush(f->tracker);
     SG_TRY(f->status);
     do {
-        SG_TRY(sg_cases_finish(f->cases));
+        SG_TRY(sg_score_queue_finish(f->cases));
         sg_follow_decide_all(f);
-        sg_cases_counts_now(f->cases, &c);
+        sg_score_queue_counts_now(f->cases, &c);
     } while (c.waiting > 0);
     return SG_OK;
 }
@@ -227,12 +227,13 @@ static sg_status open_model(sg_follow *f)
     SG_TRY(sg_engine_load(f->engine, &m->params));
     sg_params_free(&f->model.params); /* the engine has its own */
     SG_TRY(sg_alloc(&f->names, m->spec.max_length, "alerts"));
-    return sg_cases_open(&f->cases, f->engine, &m->spec, f->options.batch, f->options.queue, f->options.live);
+    return sg_score_queue_open(&f->cases, f->engine, &m->spec, f->options.batch, f->options.queue,
+                               f->options.live);
 }
 
 static void close_model(sg_follow *f)
 {
-    sg_cases_close(f->cases);
+    sg_score_queue_close(f->cases);
     sg_engine_close(f->engine);
     sg_prefixes_close(f->prefixes);
     sg_alphabet_close(f->alphabet);
@@ -258,7 +259,7 @@ static sg_status open_parts(sg_follow *f)
     SG_TRY(sg_score_cache_open(&f->cache, CACHE_ENTRIES));
     SG_TRY(sg_sources_open(&f->sources, &f->options.sources));
     if (f->options.out)
-        SG_TRY(sg_kept_open(&f->kept, f->options.out, f->options.keep_bytes));
+        SG_TRY(sg_pending_open(&f->kept, f->options.out, f->options.keep_bytes));
     return sg_tracker_open(&f->tracker, &tracker);
 }
 
@@ -284,9 +285,9 @@ void sg_follow_close(sg_follow *f)
         return;
     for (sg_dialog *d = f->tracker && f->kept ? sg_tracker_first(f->tracker) : NULL; d;
          d = sg_tracker_next(f->tracker, d))
-        sg_kept_drop(f->kept, &((sg_dialog_progress *)sg_dialog_user(d))->kept);
+        sg_pending_drop(f->kept, &((sg_dialog_progress *)sg_dialog_user(d))->kept);
     sg_tracker_close(f->tracker);
-    sg_kept_close(f->kept);
+    sg_pending_close(f->kept);
     sg_sources_close(f->sources);
     sg_score_cache_close(f->cache);
     close_model(f);
@@ -305,7 +306,7 @@ static bool same_alphabet(const sg_model *a, const sg_model *b)
     return true;
 }
 
-static void add_counts(sg_cases_counts *to, const sg_cases_counts *more)
+static void add_counts(sg_score_queue_counts *to, const sg_score_queue_counts *more)
 {
     to->scored += more->scored;
     to->shed += more->shed;
@@ -316,23 +317,23 @@ static void add_counts(sg_cases_counts *to, const sg_cases_counts *more)
 /* Hands what waits for the old model to the new one.  What is too long for it is not judged. */
 static sg_status move_cases(sg_follow *f, sg_follow *fresh)
 {
-    sg_case c;
-    sg_cases_counts counts;
+    sg_score_request c;
+    sg_score_queue_counts counts;
     sg_status status = SG_OK;
     int longest = fresh->model.spec.max_length;
-    while (status == SG_OK && sg_cases_withdraw(f->cases, &c)) {
+    while (status == SG_OK && sg_score_queue_withdraw(f->cases, &c)) {
         if (c.length > longest && c.over) {
             c.length = longest;
             c.whole = false;
         }
         if (c.length <= longest)
-            status = sg_cases_add(fresh->cases, &c);
-        sg_case_free(&c);
+            status = sg_score_queue_add(fresh->cases, &c);
+        sg_score_request_free(&c);
     }
     if (status == SG_OK)
-        status = sg_cases_finish(f->cases); /* the batch that is being scored */
+        status = sg_score_queue_finish(f->cases); /* the batch that is being scored */
     sg_follow_decide_all(f);
-    sg_cases_counts_now(f->cases, &counts);
+    sg_score_queue_counts_now(f->cases, &counts);
     add_counts(&f->past, &counts);
     return status;
 }
@@ -377,16 +378,16 @@ sg_status sg_follow_reload(sg_follow *f, sg_model *model)
 
 void sg_follow_counts_now(sg_follow *f, sg_follow_counts *counts)
 {
-    sg_cases_counts c;
+    sg_score_queue_counts c;
     *counts = f->counts;
-    sg_cases_counts_now(f->cases, &c);
+    sg_score_queue_counts_now(f->cases, &c);
     counts->waiting = c.waiting;
     add_counts(&c, &f->past);
     counts->scored = c.scored;
     counts->shed = c.shed;
     counts->batches = c.batches;
     counts->scoring_seconds = c.seconds;
-    counts->not_kept = f->kept ? sg_kept_lost(f->kept) : 0;
+    counts->not_kept = f->kept ? sg_pending_lost(f->kept) : 0;
     sg_tracker_counts_now(f->tracker, &counts->tracker);
     sg_sources_counts_now(f->sources, &counts->sources);
 }

@@ -55,7 +55,7 @@ bool sg_follow_mark(sg_follow *f, sg_dialog_progress *state, sg_reason reason, i
     if (!sg_follow_add_alert(&state->alerts, reason, position, time_us))
         return false;
     if (f->kept)
-        sg_kept_release(f->kept, &state->kept);
+        sg_pending_release(f->kept, &state->kept);
     return true;
 }
 

@@ -5,9 +5,9 @@
 #define SG_WATCH_FOLLOW_INTERNAL_H
 
 #include "detect/prefixes.h"
-#include "watch/cases.h"
 #include "watch/follow.h"
-#include "watch/kept.h"
+#include "watch/pending_packets.h"
+#include "watch/score_queue.h"
 
 enum {
     CACHE_ENTRIES = 1 << 16,
@@ -20,7 +20,7 @@ typedef struct {
     bool begun;
     uint64_t queued; /* number of its last case that had to wait; 0: there was none */
     sg_dialog_alerts alerts;
-    sg_kept_dialog kept;
+    sg_pending_dialog kept;
 } sg_dialog_progress;
 
 /* The network's alert on a dialog; it may come when the dialog has gone on or is over. */
@@ -39,14 +39,14 @@ struct sg_follow {
     sg_tracker *tracker;
     sg_sources *sources;
     sg_score_cache *cache;
-    sg_cases *cases;
-    sg_kept *kept;               /* messages for -O, NULL without */
+    sg_score_queue *cases;
+    sg_pending_packets *kept;    /* messages for -O, NULL without */
     const char **names;          /* of a dialog's messages, for alerts */
     sg_sequence_alert *alerted;  /* [ALERTED_SLOTS] the last ones, by serial */
     const sg_capture_item *item; /* the message being looked at */
     sg_sip_message message;
-    uint64_t queued, decided; /* numbers of the last cases that were */
-    sg_cases_counts past;     /* with the models before this one */
+    uint64_t queued, decided;   /* numbers of the last cases that were */
+    sg_score_queue_counts past; /* with the models before this one */
     int64_t last_us;
     sg_view_dialog view[SG_VIEW_DIALOGS];
     sg_status status; /* of a callback */
@@ -77,8 +77,8 @@ sg_text sg_follow_last(const sg_sip_message *message, char code[8]);
 
 /* A dialog outside the trie, as it is now or as a whole, becomes a case; a case is asked about (or found in
  * the cache); all cases that have been scored are decided on. */
-sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, sg_case *c);
-sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_case *c);
+sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, sg_score_request *c);
+sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_score_request *c);
 sg_status sg_follow_ask_message(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state);
 void sg_follow_decide_all(sg_follow *f);
 

@@ -26,7 +26,7 @@ static double depth(double value, double limit)
     return fmin(fmax(share, 0), 1);
 }
 
-static void alert_case(sg_follow *f, const sg_case *c, const sg_prefix_limit *limit)
+static void alert_case(sg_follow *f, const sg_score_request *c, const sg_prefix_limit *limit)
 {
     sg_alert alert = {
         .reason = SG_REASON_SEQUENCE,
@@ -65,7 +65,7 @@ void sg_follow_report_end(sg_follow *f, sg_followed *followed, const sg_dialog_a
 }
 
 /* Notes the network's alert on a dialog that goes on or is over; false if it had one. */
-static bool note_sequence(sg_follow *f, const sg_case *c)
+static bool note_sequence(sg_follow *f, const sg_score_request *c)
 {
     sg_sequence_alert *alerted = &f->alerted[c->serial % ALERTED_SLOTS];
     const sg_dialog *dialog = sg_tracker_find(f->tracker, (sg_text){c->call_id, c->call_id_length});
@@ -77,15 +77,15 @@ static bool note_sequence(sg_follow *f, const sg_case *c)
 }
 
 /* The last case of a dialog that is over: nothing more will be said of it. */
-static void settle(sg_follow *f, sg_case *c)
+static void settle(sg_follow *f, sg_score_request *c)
 {
     const sg_sequence_alert *alerted = &f->alerted[c->serial % ALERTED_SLOTS];
     if (alerted->serial == c->serial)
         sg_follow_add_alert(&c->alerts, SG_REASON_SEQUENCE, alerted->position, alerted->time_us);
     if (f->kept && c->alerts.raised)
-        sg_kept_release(f->kept, &c->kept);
+        sg_pending_release(f->kept, &c->kept);
     if (f->kept)
-        sg_kept_drop(f->kept, &c->kept);
+        sg_pending_drop(f->kept, &c->kept);
     sg_followed followed = {.call_id = {c->call_id, c->call_id_length},
                             .source = c->flow.source,
                             .start_us = c->start_us,
@@ -97,7 +97,7 @@ static void settle(sg_follow *f, sg_case *c)
 }
 
 /* A case has its score.  Its dialog may have gone on, or be gone. */
-static void decide(sg_follow *f, sg_case *c)
+static void decide(sg_follow *f, sg_score_request *c)
 {
     sg_prefix_limit limit = limits_of(f, c->length, c->over);
     if ((!c->over || c->whole) && is_abnormal(f, &limit, c->score) && note_sequence(f, c))
@@ -109,18 +109,18 @@ static void decide(sg_follow *f, sg_case *c)
 /* Decides on all cases that have been scored. */
 void sg_follow_decide_all(sg_follow *f)
 {
-    sg_case c;
-    while (sg_cases_next(f->cases, &c)) {
+    sg_score_request c;
+    while (sg_score_queue_next(f->cases, &c)) {
         sg_score_cache_add(f->cache, c.types, c.length, c.score);
         f->decided = c.number;
         decide(f, &c);
-        sg_case_free(&c);
+        sg_score_request_free(&c);
     }
 }
 
-static void cut_text(char to[SG_CASE_TEXT], sg_text from)
+static void cut_text(char to[SG_SCORE_REQUEST_TEXT], sg_text from)
 {
-    size_t n = from.length < SG_CASE_TEXT - 1 ? from.length : SG_CASE_TEXT - 1;
+    size_t n = from.length < SG_SCORE_REQUEST_TEXT - 1 ? from.length : SG_SCORE_REQUEST_TEXT - 1;
     if (n)
         memcpy(to, from.data, n);
     to[n] = '\0';
@@ -129,18 +129,18 @@ static void cut_text(char to[SG_CASE_TEXT], sg_text from)
             to[i] = '?';
 }
 
-sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, sg_case *c)
+sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, sg_score_request *c)
 {
     uint32_t longest = (uint32_t)f->model.spec.max_length;
     uint32_t length = dialog->length < longest ? dialog->length : longest;
-    *c = (sg_case){.serial = dialog->serial,
-                   .start_us = dialog->start_us,
-                   .time_us = dialog->last_us,
-                   .flow = dialog->first,
-                   .over = over,
-                   .call_id_length = dialog->call_id_length,
-                   .call_id_cut = dialog->call_id_whole > dialog->call_id_length,
-                   .length = (int)length};
+    *c = (sg_score_request){.serial = dialog->serial,
+                            .start_us = dialog->start_us,
+                            .time_us = dialog->last_us,
+                            .flow = dialog->first,
+                            .over = over,
+                            .call_id_length = dialog->call_id_length,
+                            .call_id_cut = dialog->call_id_whole > dialog->call_id_length,
+                            .length = (int)length};
     if (!over) {
         char code[8];
         c->time_us = f->item->flow.time_us;
@@ -153,7 +153,7 @@ sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, 
     SG_TRY(sg_alloc(&c->call_id, dialog->call_id_length + 1, "case"));
     sg_status status = sg_alloc(&c->types, length, "case");
     if (status != SG_OK) {
-        sg_case_free(c);
+        sg_score_request_free(c);
         return status;
     }
     memcpy(c->call_id, dialog->call_id, dialog->call_id_length);
@@ -167,19 +167,19 @@ bool sg_follow_waits(const sg_follow *f, const sg_dialog_progress *state)
 }
 
 /* Asks the network, or the cache.  Cases of one dialog are decided in order. */
-sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_case *c)
+sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_score_request *c)
 {
     if (!sg_follow_waits(f, state) && sg_score_cache_find(f->cache, c->types, c->length, &c->score)) {
         f->counts.cache_hits++;
         decide(f, c);
-        sg_case_free(c);
+        sg_score_request_free(c);
         return SG_OK;
     }
     c->number = state->queued = ++f->queued;
-    sg_status status = sg_cases_add(f->cases, c);
+    sg_status status = sg_score_queue_add(f->cases, c);
     if (c->over) /* one that was shed */
         settle(f, c);
-    sg_case_free(c);
+    sg_score_request_free(c);
     if (!f->options.live)
         sg_follow_decide_all(f);
     return status;
@@ -188,7 +188,7 @@ sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_case *c)
 /* Asks for the network's view of a dialog that goes on and is outside the trie. */
 sg_status sg_follow_ask_message(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state)
 {
-    sg_case c;
+    sg_score_request c;
     if (state->alerts.raised & (1u << SG_REASON_SEQUENCE))
         return SG_OK;
     if (dialog->length > (uint32_t)f->model.spec.max_length) {

@@ -1,5 +1,5 @@
+#include "base/json.h"
 #include "base/memory.h"
-#include "detect/report_json.h"
 #include "watch/labels_internal.h"
 
 #include <math.h>

@@ -12,9 +12,9 @@
 #ifndef SG_WATCH_LABELS_H
 #define SG_WATCH_LABELS_H
 
+#include "base/rates.h"
 #include "base/status.h"
-#include "detect/rates.h"
-#include "detect/text_table.h"
+#include "base/text_table.h"
 #include "watch/alert.h"
 #include <cjson/cJSON.h>
 

@@ -1,7 +1,7 @@
 /* The record of a run whose contents are anything (h5_files.h).  What is accepted holds together, and is the
  * same after it was written again. */
-#include "detect/record.h"
 #include "engine/backend.h"
+#include "experiment/record.h"
 #include "h5_files.h"
 
 #include <math.h>

@@ -1,0 +1,94 @@
+/* session.h: what `eval`, `detect` and `experiment` begin with: a model, a corpus, an engine, and what the
+ * network says of every class of the corpus.
+ */
+#ifndef SG_EXPERIMENT_SESSION_H
+#define SG_EXPERIMENT_SESSION_H
+
+#include "base/json.h"
+#include "base/options.h"
+#include "corpus/class_counts.h"
+#include "engine/engine.h"
+#include "experiment/ensemble.h"
+#include "experiment/record.h"
+#include "model/model.h"
+
+typedef struct {
+    char model[SG_TEXT_MAX], corpus[SG_TEXT_MAX], device[SG_TEXT_MAX];
+    int precision;      /* sg_precision */
+    int64_t threads;    /* 0 (option left out): all cores */
+    bool probabilities; /* keep all outputs; not an option of a command */
+    sg_text_list with;  /* further models that answer together with the first */
+    int pool;           /* sg_pool_rule: how */
+} sg_session_options;
+
+/* Entries of a command's option table; `field` is the sg_session_options in struct `type`. */
+/* clang-format off */
+#define SG_SESSION_DEVICE_OPTIONS(type, field)                                                           \
+    {NULL, "device", SG_OPT_TEXT, offsetof(type, field.device), "auto", 0, 0, NULL, "DEVICE",            \
+     "auto, cpu, cuda[:N] or cudnn[:N]", 0},                                                             \
+    {NULL, "precision", SG_OPT_ENUM, offsetof(type, field.precision), "auto", 0, 0,                      \
+     SG_PRECISION_CHOICES, NULL, "what products are computed in", 0},                                    \
+    {NULL, "threads", SG_OPT_INT, offsetof(type, field.threads), NULL, 1, 1024, NULL, "N",               \
+     "threads to compute with; all cores if left out", 0}
+
+#define SG_SESSION_OPTIONS(type, field)                                                                  \
+    {NULL, "model", SG_OPT_TEXT, offsetof(type, field.model), NULL, 0, 0, NULL, "MODEL",                 \
+     "model file that `train` wrote", 'm'},                                                              \
+    {NULL, "corpus", SG_OPT_TEXT, offsetof(type, field.corpus), NULL, 0, 0, NULL, "CORPUS",              \
+     "corpus file", 'c'},                                                                                \
+    SG_SESSION_DEVICE_OPTIONS(type, field)
+
+#define SG_SESSION_POOL_OPTIONS(type, field)                                                             \
+    {NULL, "with", SG_OPT_APPEND, offsetof(type, field.with), NULL, 0, 0, NULL, "MODEL",                 \
+     "a further model of the same corpus: all answer together; may be repeated", 0},                     \
+    {NULL, "pool", SG_OPT_ENUM, offsetof(type, field.pool), "mean", 0, 0, SG_POOL_CHOICES, NULL,         \
+     "what several models say: of each output the mean, or the largest (envelope)", 0}
+/* clang-format on */
+
+typedef struct {
+    sg_model model;
+    sg_corpus corpus;
+    sg_class_counts counts;
+    int32_t *class_of;  /* [corpus.classes] the model's output for each class of the corpus, or -1 */
+    bool *known;        /* [corpus.classes] the model was trained on dialogs of the class */
+    bool same_corpus;   /* the model was trained on this very corpus and split */
+    sg_outputs outputs; /* one for each class of the corpus; of several models, what they say together */
+    int models;         /* that have answered */
+    bool mixed;         /* they are not all of one kind */
+    char device[256];   /* description of the engine */
+    char precision[16]; /* what products were computed in */
+    double seconds;     /* inference */
+} sg_session;
+
+/* Reads both files and runs the network over all classes of the corpus.  A corpus of other classes than the
+ * model's is fine; its alphabet must be the model's, and its dialogs no longer than the model's L
+ * (SG_E_CONFIG).  So does each model of options->with, which must be of the first one's classes
+ * (SG_E_CONFIG); what else the session holds is the first one's.  Release with sg_session_close, also after a
+ * failure. `command` is for the error about a missing option. */
+sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options);
+void sg_session_close(sg_session *session);
+
+/* The same from a record instead of a model and an engine: the session's model has no weights.  The corpus
+ * must be the one that it was trained on (SG_E_CONFIG).  What the session does not hold stays in *record, to
+ * be released with sg_record_free. */
+sg_status sg_session_open_record(sg_session *session, const char *path, const char *corpus,
+                                 sg_record *record);
+
+/* Opens an engine with the session's model loaded, for more than sg_session_open has run. */
+sg_status sg_session_engine(const sg_session *session, const sg_session_options *options, sg_engine **engine);
+
+/* "1.0", "2.1", and "1.0-mask" where the padding is not the paper's: layers, dropout, padding; "all" of
+ * models of several kinds. */
+void sg_session_model_name(const sg_session *session, char name[16]);
+
+/* What `model` says of each class of the corpus, into *outputs, which this allocates, with all probabilities
+ * if asked for; the engine is one for the model's spec.  *seconds receives what the network alone took.
+ * SG_E_CONFIG: a dialog is longer than the model's L. */
+sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_corpus *corpus,
+                           bool probabilities, sg_outputs *outputs, double *seconds);
+
+/* {"command", "model", "corpus", "corpus_digest", "model_seed", "model_epoch", "device", "precision", ...} to
+ * which a command adds its results. */
+cJSON *sg_session_json(const sg_session *session, const char *command, const sg_session_options *options);
+
+#endif

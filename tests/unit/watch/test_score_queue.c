@@ -1,0 +1,236 @@
+/* Cases come back scored and in order; what finds no room is handed back; a failing engine is told of. */
+#include "watch/score_queue.h"
+
+#include "network_case.h"
+#include <unistd.h>
+
+typedef struct {
+    sg_model model;
+    sg_engine *engine;
+} fixture;
+
+static int set_up(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    make_model(&f->model, LONGEST, 0, 0);
+    f->engine = open_engine(&f->model);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    memory_is_short = false;
+    sg_engine_close(f->engine);
+    sg_model_free(&f->model);
+    free(f);
+    return 0;
+}
+
+static sg_score_queue *open_cases(const fixture *f, int batch, int queue, bool live)
+{
+    sg_score_queue *cases;
+    assert_ok(sg_score_queue_open(&cases, f->engine, &f->model.spec, batch, queue, live));
+    return cases;
+}
+
+/* Case number `serial`: its messages follow from the number. */
+static sg_score_request make_case(uint64_t serial)
+{
+    sg_score_request c = {.serial = serial, .length = 1 + (int)(serial % LONGEST)};
+    c.call_id = strdup("call");
+    c.call_id_length = 4;
+    c.types = calloc((size_t)c.length, sizeof *c.types);
+    for (int i = 0; i < c.length; i++)
+        c.types[i] = (uint16_t)(1 + (serial + (uint64_t)i) % TYPES);
+    return c;
+}
+
+static void add(sg_score_queue *cases, uint64_t serial)
+{
+    sg_score_request c = make_case(serial);
+    assert_ok(sg_score_queue_add(cases, &c));
+    assert_null(c.call_id);
+}
+
+/* The next case, which must be that one, with the score that it has by itself.  No batch is running: the
+ * engine is used here. */
+static void expect(const fixture *f, sg_score_queue *cases, uint64_t serial)
+{
+    sg_score_request c;
+    sg_score score;
+    uint16_t padded[LONGEST] = {0}, length;
+    assert_true(sg_score_queue_next(cases, &c));
+    assert_int_equal(c.serial, serial);
+    length = (uint16_t)c.length;
+    memcpy(padded, c.types, (size_t)c.length * sizeof *padded);
+    assert_ok(sg_score_run(f->engine, &f->model.spec, padded, &length, 1, &score));
+    assert_true(fabs(score.skewness - c.score.skewness) < 1e-5);
+    assert_true(fabs(score.kurtosis - c.score.kurtosis) < 1e-5);
+    sg_score_request_free(&c);
+}
+
+static sg_score_queue_counts counts_of(sg_score_queue *cases)
+{
+    sg_score_queue_counts counts;
+    sg_score_queue_counts_now(cases, &counts);
+    return counts;
+}
+
+static void offline_a_full_batch_is_scored_in_place(void **state)
+{
+    fixture *f = *state;
+    sg_score_request c;
+    sg_score_queue *cases = open_cases(f, 3, 10, false);
+    add(cases, 1);
+    add(cases, 2);
+    assert_false(sg_score_queue_next(cases, &c));
+    assert_int_equal(counts_of(cases).waiting, 2);
+    add(cases, 3);
+    add(cases, 4);
+    for (uint64_t serial = 1; serial <= 3; serial++)
+        expect(f, cases, serial);
+    assert_false(sg_score_queue_next(cases, &c));
+    assert_ok(sg_score_queue_finish(cases));
+    expect(f, cases, 4);
+    sg_score_queue_counts counts = counts_of(cases);
+    assert_true(counts.scored == 4 && counts.batches == 2 && counts.shed == 0 && counts.waiting == 0);
+    assert_true(counts.seconds >= 0);
+    sg_score_queue_close(cases);
+}
+
+static void live_all_come_back_in_order(void **state)
+{
+    enum { COUNT = 300 };
+    fixture *f = *state;
+    sg_score_queue *cases = open_cases(f, 8, COUNT, true);
+    for (uint64_t serial = 1; serial <= COUNT; serial++)
+        add(cases, serial);
+    assert_ok(sg_score_queue_finish(cases));
+    for (uint64_t serial = 1; serial <= COUNT; serial++)
+        expect(f, cases, serial);
+    assert_int_equal(counts_of(cases).scored, COUNT);
+    sg_score_queue_close(cases);
+}
+
+/* Nobody takes what is scored: the thread stops when there is no room, the queue fills up, and the oldest
+ * that waits gives way. */
+static void the_oldest_is_shed(void **state)
+{
+    enum { QUEUE = 6, BATCH = 2 };
+    fixture *f = *state;
+    sg_score_request c = {0};
+    uint64_t serial = 0, shed = 0, next = 1;
+    sg_score_queue *cases = open_cases(f, BATCH, QUEUE, true);
+    while (!shed && serial < 100) {
+        c = make_case(++serial);
+        assert_ok(sg_score_queue_add(cases, &c));
+        shed = c.call_id ? c.serial : 0;
+        assert_ok(sg_score_queue_finish(cases)); /* as far as there is room */
+    }
+    assert_int_equal(shed, serial - QUEUE); /* QUEUE wait behind it */
+    assert_in_range(shed, QUEUE, QUEUE + BATCH + 1);
+    assert_int_equal(counts_of(cases).shed, 1);
+    sg_score_request_free(&c);
+    while (next <= serial) {
+        sg_score_request done;
+        assert_ok(sg_score_queue_finish(cases));
+        while (sg_score_queue_next(cases, &done)) {
+            next += next == shed;
+            assert_int_equal(done.serial, next++);
+            sg_score_request_free(&done);
+        }
+    }
+    assert_int_equal(counts_of(cases).scored, serial - 1);
+    sg_score_queue_close(cases);
+}
+
+static void what_waits_can_be_withdrawn(void **state)
+{
+    fixture *f = *state;
+    sg_score_request c;
+    sg_score_queue *cases = open_cases(f, 4, 10, false);
+    for (uint64_t serial = 1; serial <= 6; serial++)
+        add(cases, serial);
+    for (uint64_t serial = 5; serial <= 6; serial++) {
+        assert_true(sg_score_queue_withdraw(cases, &c));
+        assert_int_equal(c.serial, serial);
+        sg_score_request_free(&c);
+    }
+    assert_false(sg_score_queue_withdraw(cases, &c));
+    expect(f, cases, 1);
+    sg_score_queue_close(cases); /* with cases 2 to 4 in it */
+    sg_score_queue_close(NULL);
+}
+
+/* The thread takes nothing that waits behind what was taken out. */
+static void withdrawing_keeps_the_order(void **state)
+{
+    enum { COUNT = 400, LEISURE_US = 20000 };
+    sg_score_request c;
+    sg_score_queue *cases = open_cases(*state, 4, COUNT, true);
+    for (uint64_t serial = 1; serial <= COUNT; serial++)
+        add(cases, serial);
+    uint64_t first = COUNT + 1, withdrawn = 0, scored = 0;
+    for (; sg_score_queue_withdraw(cases, &c); withdrawn++) {
+        first = withdrawn == 0 ? c.serial : first;
+        assert_int_equal(c.serial, first + withdrawn);
+        sg_score_request_free(&c);
+        if (withdrawn == 0)
+            usleep(LEISURE_US);
+    }
+    assert_int_equal(first + withdrawn, COUNT + 1);
+    assert_ok(sg_score_queue_finish(cases));
+    while (sg_score_queue_next(cases, &c)) {
+        assert_int_equal(c.serial, ++scored);
+        sg_score_request_free(&c);
+    }
+    assert_int_equal(scored, first - 1);
+    sg_score_queue_close(cases);
+}
+
+static void closing_drops_what_waits(void **state)
+{
+    for (int live = 0; live <= 1; live++) {
+        sg_score_queue *cases = open_cases(*state, 16, 64, live);
+        for (uint64_t serial = 1; serial <= 40; serial++)
+            add(cases, serial);
+        sg_score_queue_close(cases);
+    }
+}
+
+static void a_failing_engine_is_told_of(void **state)
+{
+    fixture *f = *state;
+    sg_score_request c = make_case(1);
+    memory_is_short = true;
+    sg_score_queue *cases = open_cases(f, 1, 4, false);
+    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_add(cases, &c));
+    assert_false(sg_score_queue_next(cases, &c));
+    assert_int_equal(counts_of(cases).scored, 0);
+    sg_score_queue_close(cases);
+
+    cases = open_cases(f, 1, 4, true);
+    assert_ok(sg_score_queue_check(cases));
+    add(cases, 1);
+    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_finish(cases));
+    memory_is_short = false;
+    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_check(cases)); /* it stays said */
+    sg_score_queue_close(cases);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(offline_a_full_batch_is_scored_in_place),
+        TEST(live_all_come_back_in_order),
+        TEST(the_oldest_is_shed),
+        TEST(what_waits_can_be_withdrawn),
+        TEST(withdrawing_keeps_the_order),
+        TEST(closing_drops_what_waits),
+        TEST(a_failing_engine_is_told_of),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
