@@ -368,6 +368,13 @@ def test_torch_peer(corpus: Path, tmp_path: Path) -> None:
             assert figures["rows_run"] == 32 if rows == "padded" else figures["rows_run"] < 24
         if precision != "fp16":
             assert cell["best_ms"] > 0 and cell["best"].startswith("eager")
+    # Whatever the rows and the precision, it is the same training: 13 updates with the same batches.
+    for (precision, layers, _), cell in cells.items():
+        wanted = cells["fp32", layers, "padded"]["modes"]["eager"]["loss"]
+        for name in ("eager", "eager, bfloat16", "eager, float16"):
+            if "loss" in cell["modes"].get(name, {}):
+                error = abs(cell["modes"][name]["loss"] / wanted - 1)
+                assert error < (1e-5 if precision == "fp32" else 1e-3), (precision, layers, name, error)
     # On a CPU autocast does not run LSTMs in fp16, so it must not pass for it.
     assert all("failed" in figures for name, figures in cells["fp16", 1, "padded"]["modes"].items() if "autocast" in name)
     names = {precision: set(cells[precision, 1, "unique"]["modes"]) for precision in ("bf16", "fp16", "fp32")}
