@@ -33,8 +33,10 @@ static const sg_option infer_table[] = {
 
 static const char about_train[] =
     "Times training steps: batch plan, forward, backward, Adam.  Rates count what is really\n"
-    "computed; rows_dense is what the same batch takes without sharing prefixes.  On a GPU the\n"
-    "times by phase come from a second pass, since taking them costs some of the speed.";
+    "computed.  rows are those of the recurrence in a step; rows_dense, rows_unique and rows_trie\n"
+    "are those of the same batches with each --batching.  cudnn shares no prefixes: it runs\n"
+    "`trie` like `dense`.  On a GPU the times by phase come from a second pass, since taking them\n"
+    "costs some of the speed.";
 static const char about_infer[] = "Times inference over all unique dialogs of a corpus, moments included.";
 
 /* ---- what is timed ---- */
@@ -47,9 +49,10 @@ typedef struct {
 } bench;
 
 typedef struct {
-    double *step_ms;                         /* [steps], of seed 0 */
-    int64_t steps, rows, rows_dense, levels; /* sums over the steps of seed 0 */
-    double seconds, timed_seconds;           /* of all steps; of those with times by phase */
+    double *step_ms;               /* [steps], of seed 0 */
+    int64_t steps, rows, levels;   /* sums over the steps of seed 0 */
+    sg_product_rows batching;      /* rows with each batching, likewise */
+    double seconds, timed_seconds; /* of all steps; of those with times by phase */
     int64_t timed_steps;
     sg_timing timing;
     sg_peak peak;
@@ -83,11 +86,18 @@ static bool is_cpu(const bench *b)
     return strcmp(sg_engine_device_name(b->trainer[0].engine), "cpu") == 0;
 }
 
-static void count_rows(const sg_bench_trainer *t, measurement *m)
+/* `without_prefixes`: how a trie is run by an engine that cannot share prefixes. */
+static void count_rows(const sg_engine *engine, const sg_plan *plan, const sg_sequences *set,
+                       sg_batching without_prefixes, measurement *m)
 {
-    m->rows += sg_plan_product_rows(&t->plan);
-    m->rows_dense += sg_plan_dense_rows(&t->data->set, t->classes, (int)t->options->batch);
-    m->levels += t->plan.steps - 1;
+    sg_product_rows rows = sg_plan_compare_rows(plan, set);
+    bool as_planned = plan->batching != SG_BATCHING_TRIE || sg_engine_shares_prefixes(engine);
+    sg_batching run = as_planned ? plan->batching : without_prefixes;
+    m->rows += run == SG_BATCHING_TRIE ? rows.trie : run == SG_BATCHING_UNIQUE ? rows.unique : rows.dense;
+    m->batching.dense += rows.dense;
+    m->batching.unique += rows.unique;
+    m->batching.trie += rows.trie;
+    m->levels += plan->steps - 1;
 }
 
 /* Steps as training does them: the next one is prepared while the device works.  `m` may be NULL. */
@@ -102,7 +112,7 @@ static sg_status run_steps(sg_bench_trainer *t, int64_t steps, measurement *m)
         double now = sg_seconds();
         if (m) {
             m->step_ms[m->steps++] = 1e3 * (now - before);
-            count_rows(t, m);
+            count_rows(t->engine, &t->plan, &t->data->set, SG_BATCHING_DENSE, m);
         }
         before = now;
     }
@@ -242,9 +252,7 @@ static sg_status measure_infer(const sg_bench_options *o, bench *b, measurement 
             continue;
         m->step_ms[m->steps++] = 1e3 * (sg_seconds() - start);
         m->seconds += sg_seconds() - start;
-        m->rows += sg_plan_product_rows(&plan);
-        m->rows_dense += sg_plan_dense_rows(&d->set, d->set.sorted, d->set.count);
-        m->levels += plan.steps - 1;
+        count_rows(engine, &plan, &d->set, SG_BATCHING_UNIQUE, m);
     }
     sg_outputs_free(&outputs);
     sg_plan_free(&plan);
@@ -312,7 +320,7 @@ static cJSON *make_report(const char *name, const sg_bench_options *o, const ben
     cJSON_AddStringToObject(r, "device", sg_engine_device_name(engine));
     cJSON_AddStringToObject(r, "engine", sg_engine_description(engine));
     cJSON_AddStringToObject(r, "precision", sg_engine_precision_name(engine));
-    cJSON_AddStringToObject(r, "batching", o->batching == SG_BATCHING_TRIE ? "trie" : "dense");
+    cJSON_AddStringToObject(r, "batching", sg_batching_name((sg_batching)o->batching));
     cJSON_AddNumberToObject(r, "units", b->data.spec.units);
     cJSON_AddNumberToObject(r, "layers", b->data.spec.layers);
     cJSON_AddNumberToObject(r, "classes", b->data.spec.classes);
@@ -327,7 +335,9 @@ static cJSON *make_report(const char *name, const sg_bench_options *o, const ben
     cJSON_AddNumberToObject(r, "step_ms_min", m->step_ms[0]);
     cJSON_AddNumberToObject(r, "step_ms_max", m->step_ms[m->steps - 1]);
     cJSON_AddNumberToObject(r, "rows", (double)m->rows / (double)m->steps);
-    cJSON_AddNumberToObject(r, "rows_dense", (double)m->rows_dense / (double)m->steps);
+    cJSON_AddNumberToObject(r, "rows_dense", (double)m->batching.dense / (double)m->steps);
+    cJSON_AddNumberToObject(r, "rows_unique", (double)m->batching.unique / (double)m->steps);
+    cJSON_AddNumberToObject(r, "rows_trie", (double)m->batching.trie / (double)m->steps);
     cJSON_AddNumberToObject(r, "gflops", all_flops / (double)m->timed_steps * b->seeds / step_ms * 1e-6);
     cJSON_AddNumberToObject(r, "product_gflops", seconds > 0 ? flops / seconds * 1e-9 : 0);
     cJSON_AddNumberToObject(r, "product_share", all_product_seconds / m->timed_seconds);
@@ -360,8 +370,10 @@ static void print_table(const cJSON *r, const measurement *m)
     else
         printf("step      %.3f ms median of %.0f (%.3f to %.3f)\n", number(r, "step_ms"), number(r, "steps"),
                number(r, "step_ms_min"), number(r, "step_ms_max"));
-    printf("rows      %.0f, without shared prefixes %.0f (%.2fx)\n", number(r, "rows"),
-           number(r, "rows_dense"), number(r, "rows_dense") / number(r, "rows"));
+    printf("rows      %.0f of dense %.0f, unique %.0f (1/%.2f of dense), trie %.0f (1/%.2f of unique)\n",
+           number(r, "rows"), number(r, "rows_dense"), number(r, "rows_unique"),
+           number(r, "rows_dense") / number(r, "rows_unique"), number(r, "rows_trie"),
+           number(r, "rows_unique") / number(r, "rows_trie"));
     printf("rate      %.1f GFLOP/s over the step, recurrent products %.1f GFLOP/s", number(r, "gflops"),
            number(r, "product_gflops"));
     if (m->has_peak)
