@@ -45,7 +45,8 @@ typedef struct {
     SG_BENCH_REAL(dropout, "0", 0, 0.99, "dropout on the last LSTM's output"),                              \
     SG_BENCH_ENUM(padding, "post", SG_PADDING_CHOICES, "where the zeros stand"),                            \
     SG_BENCH_INT(batch, "933", 1, 1000000, "dialogs in an update"),                                         \
-    SG_BENCH_ENUM(batching, "trie", SG_BATCHING_CHOICES, "share equal prefixes, or run every row"),         \
+    SG_BENCH_ENUM(batching, "trie", SG_BATCHING_CHOICES,                                                  \
+                  "what a batch computes once: equal beginnings of dialogs, equal dialogs, or nothing"),    \
     SG_BENCH_REAL(clip_norm, "0", 0, 1e9, "bound on the gradient's norm; 0: none"),                         \
     SG_BENCH_INT(seed, "1", 0, 9e15, "starting weights and order of the dialogs")
 

@@ -40,9 +40,11 @@ static const sg_option infer_table[] = {
 
 static const char about_train[] =
     "Times training steps: batch plan, forward, backward, Adam.  Rates count what is really\n"
-    "computed; rows_dense is what the same batch takes without sharing prefixes.  On a GPU, and\n"
-    "with several seeds, a step is all steps, from the wall clock, over their number; times by\n"
-    "phase come from a second pass, and its products are run back to back once more.";
+    "computed.  rows are those of the recurrence in a step; rows_dense, rows_unique and rows_trie\n"
+    "are those of the same batches with each --batching.  cudnn shares no prefixes: it runs\n"
+    "`trie` like `dense`.  On a GPU, and with several seeds, a step is all steps, from the wall\n"
+    "clock, over their number; times by phase come from a second pass, and its products are run\n"
+    "back to back once more.";
 static const char about_infer[] = "Times inference over all unique dialogs of a corpus, moments included.";
 
 /* ---- what is timed ---- */
@@ -56,10 +58,11 @@ typedef struct {
 } bench;
 
 typedef struct {
-    double *step_ms;                         /* [steps], of seed 0 */
-    int64_t steps, rows, rows_dense, levels; /* sums over the steps of seed 0 */
-    double seconds;                          /* of all steps: from the first begin until the last is done */
-    double timed_seconds;                    /* of as many steps as have times by phase */
+    double *step_ms;             /* [steps], of seed 0 */
+    int64_t steps, rows, levels; /* sums over the steps of seed 0 */
+    sg_product_rows batching;    /* rows with each batching, likewise */
+    double seconds;              /* of all steps: from the first begin until the last is done */
+    double timed_seconds;        /* of as many steps as have times by phase */
     int64_t timed_steps;
     sg_timing timing;
     sg_peak peak;
@@ -100,11 +103,18 @@ static void close_bench(bench *b)
     sg_bench_data_close(&b->data);
 }
 
-static void count_rows(const sg_bench_trainer *t, measurement *m)
+/* `without_prefixes`: how a trie is run by an engine that cannot share prefixes. */
+static void count_rows(const sg_engine *engine, const sg_plan *plan, const sg_sequences *set,
+                       sg_batching without_prefixes, measurement *m)
 {
-    m->rows += sg_plan_product_rows(&t->plan);
-    m->rows_dense += sg_plan_dense_rows(&t->data->set, t->classes, (int)t->options->batch);
-    m->levels += t->plan.steps - 1;
+    sg_product_rows rows = sg_plan_compare_rows(plan, set);
+    bool as_planned = plan->batching != SG_BATCHING_TRIE || sg_engine_shares_prefixes(engine);
+    sg_batching run = as_planned ? plan->batching : without_prefixes;
+    m->rows += run == SG_BATCHING_TRIE ? rows.trie : run == SG_BATCHING_UNIQUE ? rows.unique : rows.dense;
+    m->batching.dense += rows.dense;
+    m->batching.unique += rows.unique;
+    m->batching.trie += rows.trie;
+    m->levels += plan->steps - 1;
 }
 
 /* Steps as training does them: the next one is prepared while the device works.  Begins and ends with nothing
@@ -120,7 +130,7 @@ static sg_status run_steps(sg_bench_trainer *t, int64_t steps, measurement *m)
         double now = sg_seconds();
         if (m) {
             m->step_ms[m->steps++] = 1e3 * (now - before);
-            count_rows(t, m);
+            count_rows(t->engine, &t->plan, &t->data->set, SG_BATCHING_DENSE, m);
         }
         before = now;
     }
@@ -270,9 +280,7 @@ static sg_status measure_infer(bench *b, measurement *m)
             continue;
         m->step_ms[m->steps++] = 1e3 * (sg_seconds() - start);
         m->seconds += sg_seconds() - start;
-        m->rows += sg_plan_product_rows(&plan);
-        m->rows_dense += sg_plan_dense_rows(&d->set, d->set.sorted, d->set.count);
-        m->levels += plan.steps - 1;
+        count_rows(engine, &plan, &d->set, SG_BATCHING_UNIQUE, m);
     }
     sg_outputs_free(&outputs);
     sg_plan_free(&plan);
@@ -340,7 +348,7 @@ static cJSON *make_report(const char *name, const sg_bench_options *o, const ben
     cJSON_AddStringToObject(r, "device", sg_engine_device_name(engine));
     cJSON_AddStringToObject(r, "engine", sg_engine_description(engine));
     cJSON_AddStringToObject(r, "precision", sg_engine_precision_name(engine));
-    cJSON_AddStringToObject(r, "batching", o->batching == SG_BATCHING_TRIE ? "trie" : "dense");
+    cJSON_AddStringToObject(r, "batching", sg_batching_name((sg_batching)o->batching));
     cJSON_AddNumberToObject(r, "units", b->data.spec.units);
     cJSON_AddNumberToObject(r, "layers", b->data.spec.layers);
     cJSON_AddNumberToObject(r, "classes", b->data.spec.classes);
@@ -357,7 +365,9 @@ static cJSON *make_report(const char *name, const sg_bench_options *o, const ben
     cJSON_AddNumberToObject(r, "step_ms_min", m->step_ms[0]);
     cJSON_AddNumberToObject(r, "step_ms_max", m->step_ms[m->steps - 1]);
     cJSON_AddNumberToObject(r, "rows", (double)m->rows / (double)m->steps);
-    cJSON_AddNumberToObject(r, "rows_dense", (double)m->rows_dense / (double)m->steps);
+    cJSON_AddNumberToObject(r, "rows_dense", (double)m->batching.dense / (double)m->steps);
+    cJSON_AddNumberToObject(r, "rows_unique", (double)m->batching.unique / (double)m->steps);
+    cJSON_AddNumberToObject(r, "rows_trie", (double)m->batching.trie / (double)m->steps);
     cJSON_AddNumberToObject(r, "gflops", all_flops / (double)m->timed_steps * b->seeds / step_ms * 1e-6);
     cJSON_AddNumberToObject(r, "product_gflops", seconds > 0 ? flops / seconds * 1e-9 : 0);
     cJSON_AddNumberToObject(r, "product_share", all_product_seconds / m->timed_seconds);
@@ -392,8 +402,10 @@ static void print_table(const cJSON *r, const measurement *m)
         printf("step      %.3f ms, median of %.0f %.3f ms (%.3f to %.3f)\n", number(r, "step_ms"),
                number(r, "steps"), number(r, "step_ms_median"), number(r, "step_ms_min"),
                number(r, "step_ms_max"));
-    printf("rows      %.0f, without shared prefixes %.0f (%.2fx)\n", number(r, "rows"),
-           number(r, "rows_dense"), number(r, "rows_dense") / number(r, "rows"));
+    printf("rows      %.0f of dense %.0f, unique %.0f (1/%.2f of dense), trie %.0f (1/%.2f of unique)\n",
+           number(r, "rows"), number(r, "rows_dense"), number(r, "rows_unique"),
+           number(r, "rows_dense") / number(r, "rows_unique"), number(r, "rows_trie"),
+           number(r, "rows_unique") / number(r, "rows_trie"));
     printf("rate      %.1f GFLOP/s over the step, recurrent products %.1f GFLOP/s", number(r, "gflops"),
            number(r, "product_gflops"));
     if (m->has_peak)

@@ -28,7 +28,7 @@ static const sg_option gradients_table[] = {
     TEXT(rows, 0, "A:B", "the batch is dialogs A to B-1 of the corpus"),
     TEXT(mask, 0, "FILE.h5:NAME", "scaled dropout mask, float [B-A, units]; without it there is no dropout"),
     {NULL, "batching", SG_OPT_ENUM, offsetof(gradients_options, batching), "trie", 0, 0, SG_BATCHING_CHOICES,
-     NULL, "share equal prefixes, or run every row", 0},
+     NULL, "what is computed once: equal beginnings of dialogs, equal dialogs, or nothing", 0},
     TEXT(out, 'o', "FILE", "HDF5 file to write"),
     {NULL, "force", SG_OPT_FLAG, offsetof(gradients_options, force), NULL, 0, 0, NULL, NULL,
      "overwrite the file of --out", 0},

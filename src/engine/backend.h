@@ -7,6 +7,9 @@
 #include "engine/engine.h"
 
 typedef struct {
+    /* Whether training runs the nodes of a plan; otherwise its unique sequences with batching `unique`, every
+     * row with the others.  Inference without it runs unique sequences. */
+    bool shares_prefixes;
     sg_status (*open)(void **self, const sg_spec *spec, const sg_engine_options *options);
     void (*close)(void *self);
     const char *(*description)(const void *self);

@@ -147,6 +147,11 @@ const char *sg_engine_device_name(const sg_engine *engine)
     return engine->device;
 }
 
+bool sg_engine_shares_prefixes(const sg_engine *engine)
+{
+    return engine->backend->shares_prefixes;
+}
+
 sg_status sg_engine_load(sg_engine *engine, const sg_params *params)
 {
     return checked(engine, engine->backend->load(engine->self, params->data));

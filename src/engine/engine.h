@@ -50,6 +50,10 @@ typedef struct {
 
 void sg_engine_versions(const sg_engine *engine, sg_versions *versions);
 
+/* Whether equal prefixes of a plan with batching `trie` are computed once.  cudnn cannot: it trains on such a
+ * plan as if it were `dense`, and infers its unique sequences. */
+bool sg_engine_shares_prefixes(const sg_engine *engine);
+
 /* Copies weights in (and drops everything derived from old ones) or out. */
 sg_status sg_engine_load(sg_engine *engine, const sg_params *params);
 sg_status sg_engine_store(sg_engine *engine, sg_params *params);

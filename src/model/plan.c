@@ -60,6 +60,13 @@ void sg_sequences_free(sg_sequences *set)
 
 /* ---- plans ---- */
 
+const char *sg_batching_name(sg_batching batching)
+{
+    static const char *const names[] = {
+        [SG_BATCHING_TRIE] = "trie", [SG_BATCHING_UNIQUE] = "unique", [SG_BATCHING_DENSE] = "dense"};
+    return names[batching];
+}
+
 /* A row of the batch on its way into the trie. */
 struct sg_plan_entry {
     int32_t position, label, row, sequence;
@@ -167,8 +174,9 @@ static sg_status reserve_nodes(sg_plan *plan, int64_t nodes)
 }
 
 /* Sorts the rows into leaves and heads. */
-static void collect_leaves(sg_plan *plan, bool merge, bool heads, bool head_per_row)
+static void collect_leaves(sg_plan *plan, bool heads, bool head_per_row)
 {
+    bool merge = plan->batching != SG_BATCHING_DENSE;
     plan->leaves = plan->heads = 0;
     for (int i = 0; i < plan->rows; i++) {
         const struct sg_plan_entry *e = &plan->entry[i];
@@ -196,19 +204,26 @@ static const uint16_t *leaf_steps(const sg_plan *plan, const sg_sequences *set, 
     return set->token + (size_t)plan->leaf_sequence[leaf] * (size_t)set->steps;
 }
 
+/* Steps that two leaves have in common from the start. */
+static int common_steps(const sg_plan *plan, const sg_sequences *set, int leaf, int other)
+{
+    const uint16_t *a = leaf_steps(plan, set, leaf), *b = leaf_steps(plan, set, other);
+    int length = set->length[plan->leaf_sequence[leaf]], limit = set->length[plan->leaf_sequence[other]];
+    int same = 0;
+    while (same < length && same < limit && a[same] == b[same])
+        same++;
+    return same;
+}
+
 /* Fills plan->shared; returns the number of nodes. */
-static int64_t measure_sharing(sg_plan *plan, const sg_sequences *set, bool merge)
+static int64_t measure_sharing(sg_plan *plan, const sg_sequences *set)
 {
     int64_t nodes = 0;
     plan->steps = 0;
     for (int l = 0; l < plan->leaves; l++) {
-        int length = set->length[plan->leaf_sequence[l]], same = 0;
-        if (merge && l > 0) {
-            const uint16_t *a = leaf_steps(plan, set, l - 1), *b = leaf_steps(plan, set, l);
-            int before = set->length[plan->leaf_sequence[l - 1]];
-            while (same < length && same < before && a[same] == b[same])
-                same++;
-        }
+        bool prefixes = plan->batching == SG_BATCHING_TRIE && l > 0;
+        int length = set->length[plan->leaf_sequence[l]];
+        int same = prefixes ? common_steps(plan, set, l - 1, l) : 0;
         plan->shared[l] = same;
         nodes += length - same;
         plan->steps = length > plan->steps ? length : plan->steps;
@@ -283,14 +298,14 @@ static void list_children(sg_plan *plan)
 sg_status sg_plan_build(sg_plan *plan, const sg_sequences *set, const int32_t *rows, const int32_t *labels,
                         int count, sg_batching batching, bool head_per_row)
 {
-    bool merge = batching == SG_BATCHING_TRIE;
     SG_TRY(reserve_rows(plan, count));
+    plan->batching = batching;
     plan->rows = count;
     for (int b = 0; b < count; b++)
         plan->entry[b] = (struct sg_plan_entry){set->position[rows[b]], labels ? labels[b] : 0, b, rows[b]};
     qsort(plan->entry, (size_t)count, sizeof *plan->entry, compare_entries);
-    collect_leaves(plan, merge, labels != NULL, head_per_row);
-    int64_t nodes = measure_sharing(plan, set, merge);
+    collect_leaves(plan, labels != NULL, head_per_row);
+    int64_t nodes = measure_sharing(plan, set);
     SG_TRY(reserve_steps(plan, plan->steps));
     SG_TRY(reserve_nodes(plan, nodes));
     number_levels(plan, set);
@@ -312,10 +327,21 @@ int64_t sg_plan_product_rows(const sg_plan *plan)
     return plan->inner_nodes;
 }
 
-int64_t sg_plan_dense_rows(const sg_sequences *set, const int32_t *rows, int count)
+sg_product_rows sg_plan_compare_rows(const sg_plan *plan, const sg_sequences *set)
 {
-    int64_t sum = 0;
-    for (int b = 0; b < count; b++)
-        sum += set->length[rows[b]] - 1;
-    return sum;
+    sg_product_rows rows = {0};
+    for (int b = 0; b < plan->rows; b++)
+        rows.dense += set->length[plan->leaf_sequence[plan->row_leaf[b]]] - 1;
+    /* Leaves are sorted, so equal ones are neighbours, and a prefix is shared with the one before.  A leaf
+     * adds its own steps; those that are not its last one have children, and so has the last step of the leaf
+     * before if this one goes on from there. */
+    for (int l = 0; l < plan->leaves; l++) {
+        int before = l > 0 ? plan->leaf_sequence[l - 1] : -1, length = set->length[plan->leaf_sequence[l]];
+        if (before == plan->leaf_sequence[l])
+            continue;
+        int same = before >= 0 ? common_steps(plan, set, l - 1, l) : 0;
+        rows.unique += length - 1;
+        rows.trie += length - same - 1 + (before >= 0 && same == set->length[before]);
+    }
+    return rows;
 }

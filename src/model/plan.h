@@ -34,10 +34,13 @@ sg_status sg_sequences_make(sg_sequences *set, const sg_spec *spec, const uint16
                             const uint16_t *length, int count);
 void sg_sequences_free(sg_sequences *set);
 
-typedef enum { SG_BATCHING_TRIE, SG_BATCHING_DENSE } sg_batching;
-#define SG_BATCHING_CHOICES "trie|dense"
+typedef enum { SG_BATCHING_TRIE, SG_BATCHING_UNIQUE, SG_BATCHING_DENSE } sg_batching;
+#define SG_BATCHING_CHOICES "trie|unique|dense"
+
+const char *sg_batching_name(sg_batching batching);
 
 typedef struct {
+    sg_batching batching;
     int rows;               /* B */
     int steps;              /* levels in use, at most L */
     int nodes, inner_nodes; /* inner nodes are 0..inner_nodes-1 */
@@ -75,9 +78,14 @@ sg_status sg_plan_build(sg_plan *plan, const sg_sequences *set, const int32_t *r
                         int count, sg_batching batching, bool head_per_row);
 void sg_plan_free(sg_plan *plan);
 
-/* Nodes whose state is multiplied by the recurrent kernel in one layer (the work the trie saves), and the
- * same without sharing. */
+/* Nodes whose state is multiplied by the recurrent kernel in one layer: the work that sharing saves. */
 int64_t sg_plan_product_rows(const sg_plan *plan);
-int64_t sg_plan_dense_rows(const sg_sequences *set, const int32_t *rows, int count);
+
+/* The product rows of the same batch in each kind of plan.  `set` is the one that the plan was built from. */
+typedef struct {
+    int64_t dense, unique, trie;
+} sg_product_rows;
+
+sg_product_rows sg_plan_compare_rows(const sg_plan *plan, const sg_sequences *set);
 
 #endif

@@ -61,7 +61,7 @@ const sg_option sg_config_table[] = {
     REAL("train", "stop_when_train_pd", stop_when_train_pd, "0", 0, 1,
          "stop when an evaluation finds this P_D on the train split; 0: never"),
     ENUM("train", "batching", batching, "trie", SG_BATCHING_CHOICES,
-         "share equal prefixes within a batch, or run every row"),
+         "what a batch computes once: equal beginnings of dialogs, equal dialogs, or nothing"),
     FLAG("train", "prefix_limits", prefix_limits, "true",
          "at the end, run the network over all beginnings of train dialogs, for `watch`"),
 

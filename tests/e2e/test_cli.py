@@ -131,12 +131,18 @@ def test_detect_json(sipgpu: Sipgpu, corpus: Path, trained: Path, tmp_path: Path
 def test_bench_json(sipgpu: Sipgpu, corpus: Path) -> None:
     words = ["--corpus", corpus, "--units", 32, "--steps", 3, "--json"]
     train = sipgpu.ok("bench", "train", *words, "--batch", 93, "--precision", "fp32", "--threads", 1).json
-    assert {"step_ms", "rows", "rows_dense", "gflops", "peak_gflops", "rss_mb", "precision", "device"} <= train.keys()
+    assert {"step_ms", "rows", "rows_dense", "rows_unique", "rows_trie", "gflops", "peak_gflops", "rss_mb", "precision", "device"} <= train.keys()
     assert train["precision"] == "fp32" and train["device"] == "cpu" and train["steps"] == 3
     assert 0 < train["step_ms_min"] <= train["step_ms"] <= train["step_ms_max"]
-    assert 0 < train["rows"] < train["rows_dense"] <= 93 * 24
-    dense = sipgpu.ok("bench", "train", *words, "--batch", 93, "--batching", "dense", "--no-peak").json
-    assert dense["rows"] == pytest.approx(dense["rows_dense"], rel=0.05) and dense["peak_gflops"] is None
+    assert 0 < train["rows"] < train["rows_unique"] < train["rows_dense"] <= 93 * 24
+    assert train["batching"] == "trie" and train["rows"] == train["rows_trie"]
+    for batching in ("unique", "dense"):
+        other = sipgpu.ok("bench", "train", *words, "--batch", 93, "--batching", batching, "--no-peak").json
+        assert other["batching"] == batching and other["rows"] == train[f"rows_{batching}"]
+        assert other["rows_trie"] == train["rows_trie"] and other["peak_gflops"] is None
+    table = sipgpu.ok("bench", "train", *words[:-1], "--batch", 93, "--no-peak").out
+    for batching in ("dense", "unique", "trie"):
+        assert f"{batching} {train[f'rows_{batching}']:.0f}" in table
     infer = sipgpu.ok("bench", "infer", *words).json
     assert infer["step_ms"] > 0 and infer["command"] == "bench infer"
 

@@ -191,11 +191,12 @@ def test_an_interrupted_run_goes_on_bit_for_bit(gpu: Sipgpu, corpus: Path, tmp_p
 
 @pytest.mark.parametrize("layers, dropout", [(1, 0.5), (2, 0), (2, 0.5)], ids=["model 1.1", "model 2.0", "model 2.1"])
 @pytest.mark.parametrize("padding", ["post", "mask"])
-def test_other_models(gpu: Sipgpu, corpus: Path, layers: int, dropout: float, padding: str) -> None:
+@pytest.mark.parametrize("batching", ["trie", "unique"])
+def test_other_models(gpu: Sipgpu, corpus: Path, layers: int, dropout: float, padding: str, batching: str) -> None:
     for device in ENGINES:
         report = gpu.ok("bench", "compare", "--json", "--corpus", corpus, "--layers", layers, "--dropout", dropout,
-                        "--padding", padding, "--units", 20, "--batch", 50, "--steps", 4, "--device", device,
-                        "--precision", "fp32").json
+                        "--padding", padding, "--batching", batching, "--units", 20, "--batch", 50, "--steps", 4,
+                        "--device", device, "--precision", "fp32").json
         assert report["loss_difference"] < 1e-5 and report["weights_difference"] < 1e-3
 
 
@@ -278,6 +279,23 @@ def test_gradients_agree(gpu: Sipgpu, corpus: Path, quick_run: Path, tmp_path: P
         for name, value in tensors(tmp_path / f"{device}.h5").items():
             if value.dtype.kind == "f":
                 assert np.linalg.norm(value - wanted[name]) <= 1e-4 * np.linalg.norm(wanted[name]), (device, name)
+
+
+@pytest.mark.parametrize("device, runs", [
+    ("cuda", {"trie": "trie", "unique": "unique", "dense": "dense"}),
+    ("cudnn", {"trie": "dense", "unique": "unique", "dense": "dense"}),
+])
+def test_rows_that_run(gpu: Sipgpu, corpus: Path, device: str, runs: dict[str, str]) -> None:
+    """cuDNN shares no prefixes: it runs every row unless it is told to run unique ones."""
+    rows = {}
+    for batching, run in runs.items():
+        report = gpu.ok("bench", "train", "--json", "--corpus", corpus, "--units", 20, "--batch", 93, "--steps", 2,
+                        "--no-peak", "--batching", batching, "--device", device, "--precision", "fp32").json
+        assert report["rows"] == report[f"rows_{run}"] and report["batching"] == batching
+        rows[batching] = report["rows"], report["phases"]["forward"]["gflops"] * report["phases"]["forward"]["ms"]
+    assert rows["unique"][1] < 0.9 * rows["dense"][1]  # the operations follow
+    infer = gpu.ok("bench", "infer", "--json", "--corpus", corpus, "--units", 20, "--steps", 1, "--device", device).json
+    assert infer["rows"] == infer["rows_unique" if device == "cudnn" else "rows_trie"]
 
 
 def test_benchmarks(gpu: Sipgpu, corpus: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 import shutil
@@ -345,18 +346,49 @@ def test_usage(words: list[str], tmp_path: Path) -> None:
 def test_torch_peer(corpus: Path, tmp_path: Path) -> None:
     """On the CPU: every way that runs there has a time, every other a reason."""
     words = [sys.executable, ROOT / "scripts/gpu_torch.py", "--corpus", corpus, "--device", "cpu", "--batch", 32,
-             "--layers", "1,2", "--precision", "fp32,bf16", "--mode", "eager,graphs", "--units", 12, "--steps", 2,
+             "--layers", "1,2", "--precision", "fp32,fp16,bf16", "--mode", "eager,graphs", "--units", 12, "--steps", 12,
              "--warmup", 1, "--json", "--out", tmp_path / "t.json"]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report == json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
-    assert [(cell["precision"], cell["layers"]) for cell in report["cells"]] == [
-        ("fp32", 1), ("fp32", 2), ("bf16", 1), ("bf16", 2)]
-    assert report["error_against_float64"]["fp32"] < 1e-5
-    for cell in report["cells"]:
-        assert cell["best_ms"] > 0 and cell["best"].startswith("eager")
+    cells = {(cell["precision"], cell["layers"], cell["rows"]): cell for cell in report["cells"]}
+    assert list(cells) == [(precision, layers, rows) for layers in (1, 2) for precision in ("bf16", "fp16", "fp32")
+                           for rows in ("padded", "unique")]  # the most important first
+    assert report["error_against_float64"]["fp32"] < 1e-5 < report["error_against_float64"]["bf16"] < 0.1
+    assert report["gpu"] is None and report["steps"] == 12 and report["warmup_seconds"] == 0
+    for (precision, _, rows), cell in cells.items():
         for name, figures in cell["modes"].items():
-            assert name.startswith("eager") == ("ms" in figures) and ("ms" in figures) != ("failed" in figures)
-    assert set(report["cells"][2]["modes"]) == {f"{mode}, {variant}{units}" for mode in ("eager", "graphs")
-                                                for variant in ("autocast", "bfloat16") for units in ("", ", 16 units")}
+            assert ("ms" in figures) != ("failed" in figures)
+            if "failed" in figures:
+                assert name.startswith("graphs") or precision == "fp16", (name, figures)
+                continue
+            assert figures["block_min_ms"] <= figures["ms"] * 1.5 and figures["block_max_ms"] >= 0.5 * figures["ms"]
+            assert figures["steps"] == 12 and math.isfinite(figures["loss"])
+            assert figures["rows_run"] == 32 if rows == "padded" else figures["rows_run"] < 24
+        if precision != "fp16":
+            assert cell["best_ms"] > 0 and cell["best"].startswith("eager")
+    # On a CPU autocast does not run LSTMs in fp16, so it must not pass for it.
+    assert all("failed" in figures for name, figures in cells["fp16", 1, "padded"]["modes"].items() if "autocast" in name)
+    names = {precision: set(cells[precision, 1, "unique"]["modes"]) for precision in ("bf16", "fp16", "fp32")}
+    assert names["bf16"] == {f"{mode}, bfloat16{units}" for mode in ("eager", "graphs") for units in ("", ", 16 units")}
+    assert names["fp16"] == {f"{mode}, {variant}{units}" for mode in ("eager", "graphs")
+                             for variant in ("autocast", "float16") for units in ("", ", 16 units")}
+    assert names["fp32"] == {"eager", "graphs"}
+    assert [(best["layers"], best["rows"]) for best in report["sixteen_bit"]] == [
+        (1, "padded"), (1, "unique"), (2, "padded"), (2, "unique")]
+    for best in report["sixteen_bit"]:
+        ran = [cells[precision, best["layers"], best["rows"]]["best_ms"] for precision in ("bf16", "fp16")]
+        assert best["best_ms"] == min(ms for ms in ran if ms)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+def test_torch_peer_in_the_time_it_has(corpus: Path, tmp_path: Path) -> None:
+    """What comes first is there; of the rest it says that there was no time."""
+    words = [sys.executable, ROOT / "scripts/gpu_torch.py", "--corpus", corpus, "--device", "cpu", "--batch", "64,32",
+             "--precision", "fp32", "--rows", "padded", "--mode", "eager", "--units", 8, "--steps", 1, "--dropout", 0.5,
+             "--warmup-seconds", 6, "--seconds", 5, "--json"]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = (cell["modes"]["eager"] for cell in json.loads(done.stdout)["cells"])
+    assert first["warmup_steps"] > 5 and second == {"failed": "no time left"}

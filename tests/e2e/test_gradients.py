@@ -133,7 +133,7 @@ def make_model(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFa
     return make
 
 
-@pytest.mark.parametrize("batching", ["trie", "dense"])
+@pytest.mark.parametrize("batching", ["trie", "unique", "dense"])
 @pytest.mark.parametrize("with_mask", [False, True], ids=["no dropout", "dropout"])
 @pytest.mark.parametrize("padding", ["post", "mask", "pre"])
 @pytest.mark.parametrize("layers", [1, 2])

@@ -331,6 +331,7 @@ static sg_status apply_cpu(void *self, const sg_adam *adam, double *norm)
 }
 
 const sg_backend sg_cpu_backend = {
+    .shares_prefixes = true,
     .open = open_cpu,
     .close = close_cpu,
     .description = describe_cpu,

@@ -278,6 +278,7 @@ static sg_status ceilings(void *self, const sg_ceilings_shape *shape, sg_ceiling
 /* ---- the module ---- */
 
 static const sg_backend backend = {
+    .shares_prefixes = true,
     .open = open_cuda,
     .close = close_cuda,
     .description = description_of,

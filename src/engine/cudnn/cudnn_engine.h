@@ -1,8 +1,12 @@
-/* cudnn_engine.h: the padded batch through the cuDNN LSTM, as a user of a framework would run it.
+/* cudnn_engine.h: the padded batch through the cuDNN LSTM, as a user of a framework would run it; or its
+ * unique rows, as one who looks for them would.
  *
- * Each row of a batch is run for all of its steps: x is one-hot [T, B, M], y the states of the top layer
- * [T, B, H].  The weights, their gradients and Adam's state are kept in Keras' layout (device.h); cuDNN reads
- * copies in its own layout, made anew after each update, and writes gradients in that layout.
+ * Sequences are run for all of their steps: x is one-hot [T, S, M], y the states of the top layer [T, S, H].
+ * cuDNN knows nothing of prefixes, so training runs a plan with batching `trie` like one that is `dense`:
+ * every row of the batch is a sequence, S = B.  With `unique`, S is the number of leaves.  The heads K are
+ * the rows, or those of the plan.  Inference runs leaves.  The weights, their gradients and Adam's state are
+ * kept in Keras' layout (device.h); cuDNN reads copies in its own layout, made anew after each update, and
+ * writes gradients in that layout.
  *
  *   cudnn_engine.c   opening, closing, weights in and out, Adam, steps in flight
  *   cudnn_weights.c  the RNN descriptor, and weights and gradients from one layout to the other
@@ -41,26 +45,27 @@ enum { SG_CUDNN_BF16_VERSION = 91300 };
 
 /* Device memory that grows with the batches. */
 typedef enum {
-    SG_CUDNN_WEIGHTS,        /* weight space */
-    SG_CUDNN_GRADIENTS,      /* its gradient, same layout */
-    SG_CUDNN_WORK,           /* work space */
-    SG_CUDNN_RESERVE,        /* what forward keeps for backward */
-    SG_CUDNN_BATCH,          /* tokens, labels, row numbers: what a batch brings from the host */
-    SG_CUDNN_X,              /* [T, B, M] operand */
-    SG_CUDNN_DX,             /* its gradient; nobody reads it, but BackwardData wants to write it */
-    SG_CUDNN_Y,              /* [T, B, H] operand */
-    SG_CUDNN_DY,             /* [T, B, H] operand */
-    SG_CUDNN_SCALE,          /* [B, H] dropout mask */
-    SG_CUDNN_STATE,          /* [B, H] operand: last states, masked */
-    SG_CUDNN_OUTPUTS,        /* [B, N] dense layer's products, then their gradient or probabilities */
-    SG_CUDNN_OUTPUT_OPERAND, /* [B, N] the gradient in bf16 */
-    SG_CUDNN_STATE_GRADIENT, /* [B, H] */
-    SG_CUDNN_LOSS,           /* [B] double */
-    SG_CUDNN_ARGMAX,         /* [B] */
-    SG_CUDNN_PARTIAL,        /* [chunks, N] partial sums of the dense bias' gradient */
-    SG_CUDNN_P_MAX,          /* [leaves], inference */
-    SG_CUDNN_SKEWNESS,       /* [leaves] double, inference */
-    SG_CUDNN_KURTOSIS,       /* [leaves] double, inference */
+    SG_CUDNN_WEIGHTS,           /* weight space */
+    SG_CUDNN_GRADIENTS,         /* its gradient, same layout */
+    SG_CUDNN_WORK,              /* work space */
+    SG_CUDNN_RESERVE,           /* what forward keeps for backward */
+    SG_CUDNN_BATCH,             /* tokens, labels, row numbers: what a batch brings from the host */
+    SG_CUDNN_X,                 /* [T, S, M] operand */
+    SG_CUDNN_DX,                /* its gradient; nobody reads it, but BackwardData wants to write it */
+    SG_CUDNN_Y,                 /* [T, S, H] operand */
+    SG_CUDNN_DY,                /* [T, S, H] operand */
+    SG_CUDNN_SCALE,             /* [K, H] dropout mask */
+    SG_CUDNN_STATE,             /* [K, H] operand: last states, masked */
+    SG_CUDNN_OUTPUTS,           /* [K, N] dense layer's products, then their gradient or probabilities */
+    SG_CUDNN_OUTPUT_OPERAND,    /* [K, N] the gradient in bf16 */
+    SG_CUDNN_STATE_GRADIENT,    /* [K, H] */
+    SG_CUDNN_SEQUENCE_GRADIENT, /* [S, H] sums of the former */
+    SG_CUDNN_LOSS,              /* [K] double */
+    SG_CUDNN_ARGMAX,            /* [K] */
+    SG_CUDNN_PARTIAL,           /* [chunks, N] partial sums of the dense bias' gradient */
+    SG_CUDNN_P_MAX,             /* [leaves], inference */
+    SG_CUDNN_SKEWNESS,          /* [leaves] double, inference */
+    SG_CUDNN_KURTOSIS,          /* [leaves] double, inference */
     SG_CUDNN_BLOCKS
 } sg_cudnn_block;
 
@@ -75,7 +80,7 @@ typedef struct {
 
 typedef enum { SG_CUDNN_INPUT, SG_CUDNN_RECURRENT, SG_CUDNN_BIAS, SG_CUDNN_KINDS } sg_cudnn_kind;
 
-/* Descriptors of batches of T steps and B rows; kept until the next batch has another shape. */
+/* Descriptors of batches of T steps and S rows; kept until the next batch has another shape. */
 typedef struct {
     cudnnRNNDataDescriptor_t x, y;
     cudnnTensorDescriptor_t h;
@@ -158,10 +163,10 @@ int sg_cudnn_expand_leaf(const sg_plan *plan, int leaf, uint16_t *token, int row
  * its states and cuDNN's temporaries. */
 sg_status sg_cudnn_set_shape(sg_cudnn *cudnn, sg_cudnn_shape *shape, int steps, int rows);
 
-/* token [T, B] to y, by way of one-hot inputs. */
+/* token [T, S] to y, by way of one-hot inputs. */
 sg_status sg_cudnn_forward(sg_cudnn *cudnn, const sg_cudnn_shape *shape, const uint16_t *token);
 
-/* Counts the operations of one pass over the LSTM, dense: 2 T B (in + H) 4H for each layer. */
+/* Counts the operations of one pass over the LSTM, 2 T S (in + H) 4H for each layer. */
 void sg_cudnn_count_flops(sg_cudnn *cudnn, sg_phase phase, const sg_cudnn_shape *shape);
 
 /* STATE [rows, H] = y[source_row], times SCALE if `scaled`. */

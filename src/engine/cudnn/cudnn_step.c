@@ -1,8 +1,11 @@
-/* cudnn_step.c: one training step on the padded batch.
+/* cudnn_step.c: one training step on the padded batch, or on its unique rows.
  *
- * Tokens -> one-hot x -> cuDNN forward -> last state of each row, dropout -> dense -> softmax and its
- * gradient -> dense backward -> dy, zero but for the last states -> cuDNN backward -> Keras' layout.  Every
- * row of the batch is a head of its own.
+ * Tokens -> one-hot x -> cuDNN forward -> last states, dropout -> dense -> softmax and its gradient -> dense
+ * backward -> dy, zero but for the last states -> cuDNN backward -> Keras' layout.
+ *
+ * On the padded batch every row is run and is a head of its own.  With batching `unique` each unique sequence
+ * is run once and the heads are those of the plan: weighted, or with dropout one for each row, which takes
+ * its sequence's state before the mask is applied; the gradients of its heads are summed for each sequence.
  */
 #include "engine/cudnn/cudnn_engine.h"
 
@@ -12,22 +15,23 @@ enum { SUM_ROWS = 64 }; /* rows that one partial sum of the dense bias' gradient
 
 /* What a batch brings from the host, as it lies on the device. */
 typedef struct {
-    int rows, chunks;
-    const uint16_t *token;      /* [T, B] */
-    const int32_t *label;       /* [B] */
-    const int32_t *mask_row;    /* [B] row of the dropout mask */
-    const int32_t *source_row;  /* [B] row of y that holds the last state */
-    const int32_t *last;        /* [B] its step */
-    const float *weight;        /* [B] ones */
-    const int32_t *chunk_first; /* [chunks + 1] */
-    const int32_t *group_first; /* [2] all chunks are one group */
-    const float *mask;          /* [B, H] given by the caller, or NULL */
+    int rows, sequences, heads, chunks; /* B, S, K; chunks of heads */
+    const uint16_t *token;              /* [T, S] */
+    const int32_t *last;                /* [S] the last step */
+    const int32_t *head_first;          /* [S + 1] heads of a sequence; NULL: one each */
+    const int32_t *label;               /* [K] */
+    const int32_t *mask_row;            /* [K] row of the dropout mask */
+    const int32_t *source_row;          /* [K] row of y that holds the last state */
+    const float *weight;                /* [K] rows that a head stands for */
+    const int32_t *chunk_first;         /* [chunks + 1] */
+    const int32_t *group_first;         /* [2] all chunks are one group */
+    const float *mask;                  /* [B, H] given by the caller, or NULL */
 } step_rows;
 
 /* The same arrays in page-locked memory, where they are filled. */
 typedef struct {
     uint16_t *token;
-    int32_t *label, *mask_row, *source_row, *last, *chunk_first, *group_first;
+    int32_t *last, *head_first, *label, *mask_row, *source_row, *chunk_first, *group_first;
     float *weight;
 } host_rows;
 
@@ -38,8 +42,9 @@ static bool has_dropout(const sg_cudnn *cudnn, const sg_batch *batch)
 
 /* ---- the batch ---- */
 
-/* Fills the rows, those of a leaf together.  SG_E_INTERNAL if heads do not stand for all rows. */
-static sg_status fill_rows(sg_cudnn *cudnn, const sg_plan *plan, const host_rows *host)
+/* Fills rows and heads of the padded batch, those of a leaf together.  SG_E_INTERNAL if heads do not stand
+ * for all rows. */
+static sg_status fill_padded(sg_cudnn *cudnn, const sg_plan *plan, const host_rows *host)
 {
     int rows = plan->rows, b = 0;
     for (int leaf = 0; leaf < plan->leaves; leaf++) {
@@ -60,65 +65,104 @@ static sg_status fill_rows(sg_cudnn *cudnn, const sg_plan *plan, const host_rows
     return b == rows ? SG_OK : sg_fail(SG_E_INTERNAL, "a batch of %d rows has heads for %d", rows, b);
 }
 
-static void fill_chunks(const host_rows *host, int rows, int chunks)
+/* Fills a sequence for each leaf, and the plan's heads. */
+static void fill_unique(sg_cudnn *cudnn, const sg_plan *plan, const host_rows *host)
+{
+    int sequences = plan->leaves;
+    for (int leaf = 0; leaf < sequences; leaf++) {
+        int length = sg_cudnn_expand_leaf(plan, leaf, host->token, sequences, leaf, 1);
+        cudnn->length[leaf] = length;
+        host->last[leaf] = length - 1;
+        for (int k = plan->head_first[leaf]; k < plan->head_first[leaf + 1]; k++)
+            host->source_row[k] = (length - 1) * sequences + leaf;
+    }
+    memcpy(host->head_first, plan->head_first, ((size_t)sequences + 1) * sizeof *host->head_first);
+    memcpy(host->label, plan->head_label, (size_t)plan->heads * sizeof *host->label);
+    memcpy(host->mask_row, plan->head_row, (size_t)plan->heads * sizeof *host->mask_row);
+    memcpy(host->weight, plan->head_weight, (size_t)plan->heads * sizeof *host->weight);
+}
+
+static void fill_chunks(const host_rows *host, int heads, int chunks)
 {
     for (int c = 0; c < chunks; c++)
         host->chunk_first[c] = c * SUM_ROWS;
-    host->chunk_first[chunks] = rows;
+    host->chunk_first[chunks] = heads;
     host->group_first[0] = 0;
     host->group_first[1] = chunks;
+}
+
+/* Makes room for a batch in page-locked memory and on the device. */
+static sg_status stage_begin(sg_cudnn *cudnn, const sg_batch *batch, step_rows *rows, host_rows *host)
+{
+    const sg_plan *plan = batch->plan;
+    sg_gpu *gpu = &cudnn->gpu;
+    sg_block *block = &cudnn->block[SG_CUDNN_BATCH];
+    size_t s = (size_t)rows->sequences * sizeof(int32_t), k = (size_t)rows->heads * sizeof(int32_t);
+    size_t tokens = (size_t)rows->sequences * (size_t)plan->steps * sizeof(uint16_t);
+    size_t chunks = ((size_t)rows->chunks + 1) * sizeof(int32_t), groups = 2 * sizeof(int32_t);
+    size_t first = plan->batching == SG_BATCHING_UNIQUE ? s + sizeof(int32_t) : 0;
+    size_t mask = batch->mask ? (size_t)plan->rows * (size_t)cudnn->spec.units * sizeof(float) : 0;
+    SG_TRY(sg_gpu_stage_begin(gpu, block,
+                              sg_gpu_stage_size(tokens) + sg_gpu_stage_size(s) + sg_gpu_stage_size(first) +
+                                  4 * sg_gpu_stage_size(k) + sg_gpu_stage_size(chunks) +
+                                  sg_gpu_stage_size(groups) + sg_gpu_stage_size(mask)));
+    rows->token = sg_gpu_stage_room(gpu, block, tokens, (void **)&host->token);
+    rows->last = sg_gpu_stage_room(gpu, block, s, (void **)&host->last);
+    if (first > 0)
+        rows->head_first = sg_gpu_stage_room(gpu, block, first, (void **)&host->head_first);
+    rows->label = sg_gpu_stage_room(gpu, block, k, (void **)&host->label);
+    rows->mask_row = sg_gpu_stage_room(gpu, block, k, (void **)&host->mask_row);
+    rows->source_row = sg_gpu_stage_room(gpu, block, k, (void **)&host->source_row);
+    rows->weight = sg_gpu_stage_room(gpu, block, k, (void **)&host->weight);
+    rows->chunk_first = sg_gpu_stage_room(gpu, block, chunks, (void **)&host->chunk_first);
+    rows->group_first = sg_gpu_stage_room(gpu, block, groups, (void **)&host->group_first);
+    if (batch->mask)
+        rows->mask = sg_gpu_stage_add(gpu, block, batch->mask, mask);
+    return SG_OK;
 }
 
 /* Writes the batch out and enqueues its copy to the device. */
 static sg_status stage_rows(sg_cudnn *cudnn, const sg_batch *batch, step_rows *rows)
 {
     const sg_plan *plan = batch->plan;
-    sg_gpu *gpu = &cudnn->gpu;
-    sg_block *block = &cudnn->block[SG_CUDNN_BATCH];
-    host_rows host;
-    *rows = (step_rows){.rows = plan->rows, .chunks = (plan->rows + SUM_ROWS - 1) / SUM_ROWS};
-    size_t b = (size_t)plan->rows, row = sizeof(int32_t), chunks = (size_t)rows->chunks;
-    size_t tokens = b * (size_t)plan->steps * sizeof(uint16_t);
-    size_t mask = batch->mask ? b * (size_t)cudnn->spec.units * sizeof(float) : 0;
-    SG_TRY(sg_cudnn_reserve_lengths(cudnn, plan->steps, plan->rows));
-    SG_TRY(sg_gpu_stage_begin(gpu, block,
-                              sg_gpu_stage_size(tokens) + 5 * sg_gpu_stage_size(b * row) +
-                                  sg_gpu_stage_size((chunks + 1) * row) + sg_gpu_stage_size(2 * row) +
-                                  sg_gpu_stage_size(mask)));
-    rows->token = sg_gpu_stage_room(gpu, block, tokens, (void **)&host.token);
-    rows->label = sg_gpu_stage_room(gpu, block, b * row, (void **)&host.label);
-    rows->mask_row = sg_gpu_stage_room(gpu, block, b * row, (void **)&host.mask_row);
-    rows->source_row = sg_gpu_stage_room(gpu, block, b * row, (void **)&host.source_row);
-    rows->last = sg_gpu_stage_room(gpu, block, b * row, (void **)&host.last);
-    rows->weight = sg_gpu_stage_room(gpu, block, b * row, (void **)&host.weight);
-    rows->chunk_first = sg_gpu_stage_room(gpu, block, (chunks + 1) * row, (void **)&host.chunk_first);
-    rows->group_first = sg_gpu_stage_room(gpu, block, 2 * row, (void **)&host.group_first);
-    if (batch->mask)
-        rows->mask = sg_gpu_stage_add(gpu, block, batch->mask, mask);
-    fill_chunks(&host, plan->rows, rows->chunks);
-    SG_TRY(fill_rows(cudnn, plan, &host));
-    return sg_gpu_stage_copy(gpu, block);
+    bool unique = plan->batching == SG_BATCHING_UNIQUE;
+    host_rows host = {0};
+    *rows = (step_rows){.rows = plan->rows,
+                        .sequences = unique ? plan->leaves : plan->rows,
+                        .heads = unique ? plan->heads : plan->rows};
+    rows->chunks = (rows->heads + SUM_ROWS - 1) / SUM_ROWS;
+    SG_TRY(sg_cudnn_reserve_lengths(cudnn, plan->steps, rows->sequences));
+    SG_TRY(stage_begin(cudnn, batch, rows, &host));
+    fill_chunks(&host, rows->heads, rows->chunks);
+    if (unique)
+        fill_unique(cudnn, plan, &host);
+    else
+        SG_TRY(fill_padded(cudnn, plan, &host));
+    return sg_gpu_stage_copy(&cudnn->gpu, &cudnn->block[SG_CUDNN_BATCH]);
 }
 
 static sg_status reserve_step(sg_cudnn *cudnn, const step_rows *rows, bool dropout)
 {
     const sg_cudnn_shape *shape = &cudnn->training;
     size_t cells = (size_t)shape->steps * (size_t)shape->rows, size = cudnn->gpu.operand_size;
-    size_t b = (size_t)rows->rows, h = (size_t)cudnn->spec.units, n = (size_t)cudnn->spec.classes;
+    size_t k = (size_t)rows->heads, h = (size_t)cudnn->spec.units, n = (size_t)cudnn->spec.classes;
     size_t inputs = (size_t)cudnn->spec.message_types;
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_GRADIENTS, cudnn->weight_bytes, 1, "gradients of cuDNN"));
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_DX, cells * inputs, size, "gradients of inputs"));
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_DY, cells * h, size, "gradients of states"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_STATE, b * h, size, "last states"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_STATE_GRADIENT, b * h, sizeof(float), "last states"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_OUTPUTS, b * n, sizeof(float), "outputs"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_LOSS, b, sizeof(double), "outputs"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_ARGMAX, b, sizeof(int32_t), "outputs"));
+    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_STATE, k * h, size, "last states"));
+    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_STATE_GRADIENT, k * h, sizeof(float), "last states"));
+    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_OUTPUTS, k * n, sizeof(float), "outputs"));
+    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_LOSS, k, sizeof(double), "outputs"));
+    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_ARGMAX, k, sizeof(int32_t), "outputs"));
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_PARTIAL, (size_t)rows->chunks * n, sizeof(float), "outputs"));
+    if (rows->head_first)
+        SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_SEQUENCE_GRADIENT, (size_t)rows->sequences * h, sizeof(float),
+                                "last states"));
     if (cudnn->gpu.operand == SG_OPERAND_BF16)
-        SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_OUTPUT_OPERAND, b * n, size, "outputs"));
+        SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_OUTPUT_OPERAND, k * n, size, "outputs"));
     if (dropout)
-        SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_SCALE, b * h, sizeof(float), "dropout masks"));
+        SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_SCALE, k * h, sizeof(float), "dropout masks"));
     return SG_OK;
 }
 
@@ -129,7 +173,7 @@ static sg_status gather_states(sg_cudnn *cudnn, const sg_batch *batch, const ste
 {
     sg_gpu *gpu = &cudnn->gpu;
     bool dropout = has_dropout(cudnn, batch);
-    sg_dropout masks = {.heads = rows->rows,
+    sg_dropout masks = {.heads = rows->heads,
                         .units = cudnn->spec.units,
                         .width = cudnn->spec.units,
                         .row = rows->mask_row,
@@ -141,11 +185,11 @@ static sg_status gather_states(sg_cudnn *cudnn, const sg_batch *batch, const ste
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_POINTWISE));
     if (dropout)
         SG_CUDA(sg_kernel_dropout(&masks, gpu->stream), "making dropout masks");
-    SG_TRY(sg_cudnn_gather(cudnn, rows->rows, rows->source_row, dropout));
+    SG_TRY(sg_cudnn_gather(cudnn, rows->heads, rows->source_row, dropout));
     return sg_gpu_span_end(gpu);
 }
 
-/* Softmax, loss and gradient of every row; OUTPUTS becomes the gradient. */
+/* Softmax, loss and gradient of every head; OUTPUTS becomes the gradient. */
 static sg_status softmax(sg_cudnn *cudnn, const step_rows *rows)
 {
     sg_gpu *gpu = &cudnn->gpu;
@@ -153,7 +197,7 @@ static sg_status softmax(sg_cudnn *cudnn, const step_rows *rows)
     double *loss = sg_cudnn_data(cudnn, SG_CUDNN_LOSS);
     int32_t *argmax = sg_cudnn_data(cudnn, SG_CUDNN_ARGMAX);
     bool bf16 = gpu->operand == SG_OPERAND_BF16;
-    sg_softmax_loss head = {.heads = rows->rows,
+    sg_softmax_loss head = {.heads = rows->heads,
                             .classes = cudnn->spec.classes,
                             .width = w->classes,
                             .label = rows->label,
@@ -166,7 +210,7 @@ static sg_status softmax(sg_cudnn *cudnn, const step_rows *rows)
                             .argmax = argmax};
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_SOFTMAX));
     SG_CUDA(sg_kernel_softmax_loss(&head, gpu->stream), "taking the softmax");
-    SG_CUDA(sg_kernel_batch_result(rows->rows, loss, argmax, rows->label, rows->weight, 1.0 / rows->rows,
+    SG_CUDA(sg_kernel_batch_result(rows->heads, loss, argmax, rows->label, rows->weight, 1.0 / rows->rows,
                                    cudnn->steps.device, gpu->stream),
             "summing the loss");
     return sg_gpu_span_end(gpu);
@@ -181,7 +225,7 @@ static sg_status dense_backward(sg_cudnn *cudnn, const step_rows *rows)
     const void *gradient =
         sg_cudnn_data(cudnn, gpu->operand == SG_OPERAND_BF16 ? SG_CUDNN_OUTPUT_OPERAND : SG_CUDNN_OUTPUTS);
     sg_product to_states = {.transpose_b = true,
-                            .m = rows->rows,
+                            .m = rows->heads,
                             .n = h,
                             .k = n,
                             .a = gradient,
@@ -193,7 +237,7 @@ static sg_status dense_backward(sg_cudnn *cudnn, const step_rows *rows)
     sg_product to_kernel = {.transpose_a = true,
                             .m = h,
                             .n = n,
-                            .k = rows->rows,
+                            .k = rows->heads,
                             .a = sg_cudnn_data(cudnn, SG_CUDNN_STATE),
                             .lda = h,
                             .b = gradient,
@@ -204,8 +248,30 @@ static sg_status dense_backward(sg_cudnn *cudnn, const step_rows *rows)
     return sg_gpu_product(gpu, SG_PHASE_HEAD, &to_kernel);
 }
 
-/* The dense bias' gradient, and dy from STATE_GRADIENT. */
-static sg_status scatter_states(sg_cudnn *cudnn, const step_rows *rows, bool dropout)
+/* dy from STATE_GRADIENT, which is that of heads. */
+static sg_status scatter_states(sg_cudnn *cudnn, const step_rows *rows, const float *scale)
+{
+    sg_gpu *gpu = &cudnn->gpu;
+    const float *gradient = sg_cudnn_data(cudnn, SG_CUDNN_STATE_GRADIENT);
+    float *sums = sg_cudnn_data(cudnn, SG_CUDNN_SEQUENCE_GRADIENT);
+    if (rows->head_first)
+        SG_CUDA(sg_kernel_sum_heads(rows->sequences, cudnn->spec.units, rows->head_first, gradient, scale,
+                                    sums, gpu->stream),
+                "summing gradients of heads");
+    sg_scatter_last states = {.steps = cudnn->training.steps,
+                              .rows = rows->sequences,
+                              .units = cudnn->spec.units,
+                              .last = rows->last,
+                              .gradient = rows->head_first ? sums : gradient,
+                              .scale = rows->head_first ? NULL : scale,
+                              .dy = sg_cudnn_data(cudnn, SG_CUDNN_DY),
+                              .operand = gpu->operand};
+    SG_CUDA(sg_kernel_scatter_last(&states, gpu->stream), "scattering gradients of last states");
+    return SG_OK;
+}
+
+/* The dense bias' gradient, and dy. */
+static sg_status leave_head(sg_cudnn *cudnn, const step_rows *rows, bool dropout)
 {
     sg_gpu *gpu = &cudnn->gpu;
     const sg_weights *w = &cudnn->weights;
@@ -218,27 +284,19 @@ static sg_status scatter_states(sg_cudnn *cudnn, const step_rows *rows, bool dro
                         .group_first = rows->group_first,
                         .partial = sg_cudnn_data(cudnn, SG_CUDNN_PARTIAL),
                         .total = sg_weights_at(w, w->gradient, w->layout.dense_bias)};
-    sg_scatter_last states = {.steps = cudnn->training.steps,
-                              .rows = rows->rows,
-                              .units = cudnn->spec.units,
-                              .last = rows->last,
-                              .gradient = sg_cudnn_data(cudnn, SG_CUDNN_STATE_GRADIENT),
-                              .scale = dropout ? sg_cudnn_data(cudnn, SG_CUDNN_SCALE) : NULL,
-                              .dy = sg_cudnn_data(cudnn, SG_CUDNN_DY),
-                              .operand = gpu->operand};
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_POINTWISE));
     SG_CUDA(sg_kernel_row_sums(&bias, gpu->stream), "summing the bias' gradient");
-    SG_CUDA(sg_kernel_scatter_last(&states, gpu->stream), "scattering gradients of last states");
+    SG_TRY(scatter_states(cudnn, rows, dropout ? sg_cudnn_data(cudnn, SG_CUDNN_SCALE) : NULL));
     return sg_gpu_span_end(gpu);
 }
 
 static sg_status run_head(sg_cudnn *cudnn, const sg_batch *batch, const step_rows *rows)
 {
     SG_TRY(gather_states(cudnn, batch, rows));
-    SG_TRY(sg_cudnn_dense(cudnn, rows->rows));
+    SG_TRY(sg_cudnn_dense(cudnn, rows->heads));
     SG_TRY(softmax(cudnn, rows));
     SG_TRY(dense_backward(cudnn, rows));
-    return scatter_states(cudnn, rows, has_dropout(cudnn, batch));
+    return leave_head(cudnn, rows, has_dropout(cudnn, batch));
 }
 
 /* ---- the LSTM backward ---- */
@@ -286,7 +344,7 @@ static sg_status backward_weights(sg_cudnn *cudnn)
 
 static sg_status run_rows(sg_cudnn *cudnn, const sg_batch *batch, const step_rows *rows)
 {
-    SG_TRY(sg_cudnn_set_shape(cudnn, &cudnn->training, batch->plan->steps, rows->rows));
+    SG_TRY(sg_cudnn_set_shape(cudnn, &cudnn->training, batch->plan->steps, rows->sequences));
     SG_TRY(reserve_step(cudnn, rows, has_dropout(cudnn, batch)));
     SG_TRY(sg_cudnn_pack(cudnn));
     SG_TRY(sg_cudnn_forward(cudnn, &cudnn->training, rows->token));

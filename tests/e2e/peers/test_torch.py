@@ -1,4 +1,4 @@
-"""A whole small training run in sipgpu and in PyTorch, and the timing comparison of scripts/bench_torch.py.
+"""A whole small training run in sipgpu and in PyTorch, PyTorch on unique rows, and the comparison of bench_torch.py.
 
 Runs with `scripts/test --peers`; needs torch.
 """
@@ -18,6 +18,8 @@ import pytest
 from conftest import ROOT, Sipgpu, history, settings, tensors
 
 torch = pytest.importorskip("torch")
+sys.path.insert(0, str(ROOT / "scripts"))
+import torch_network  # noqa: E402
 
 CLIP, SEED, UNITS = 1.0, 5, 48
 
@@ -157,6 +159,47 @@ def test_a_whole_run_ends_as_in_pytorch(sipgpu: Sipgpu, corpus: Path, tmp_path: 
     assert ours[-1] == pytest.approx(theirs[-1], rel=0.5)
 
 
+class FixedMask(torch.nn.Module):
+    """Dropout that is the same on every call."""
+
+    def __init__(self, rows: int, units: int):
+        super().__init__()
+        self.mask = 2.0 * torch.randint(0, 2, (rows, units), generator=torch.Generator().manual_seed(3)).double()
+
+    def forward(self, state: torch.Tensor) -> torch.Tensor:
+        return state * self.mask
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["as it is", "fixed shape"])
+@pytest.mark.parametrize("dropout", [False, True], ids=["no dropout", "dropout"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_unique_rows_in_pytorch(corpus: Path, layers: int, dropout: bool, fixed: bool) -> None:
+    """Loss and gradients are those of the padded batch, in every batch of an epoch."""
+    data = torch_network.Corpus(str(corpus))
+    torch.manual_seed(1)
+    network = torch_network.Network(data.types, 20, data.classes, layers).double()
+    one_hot = torch_network.one_hot_rows(data.types).double()
+    if dropout:
+        network.drop = FixedMask(93, 20)
+
+    def run(batch: torch_network.Batch) -> tuple[float, list[torch.Tensor]]:
+        network.zero_grad()
+        loss = torch_network.loss_of(network(one_hot[batch.ids], batch.source), batch.labels, batch.weight)
+        loss.backward()
+        return float(loss.detach()), [p.grad.clone() for p in network.parameters()]
+
+    padded = data.batches(93, "padded")
+    unique = data.batches(93, "unique", dropout, fixed)
+    assert len(padded) == len(unique) > 5
+    assert (len({batch.ids.shape for batch in unique}) == 1) == fixed
+    for a, b in zip(padded, unique):
+        assert b.ids.shape[1] < 0.6 * a.ids.shape[1]
+        (loss, gradients), (mine, own) = run(a), run(b)
+        assert mine == pytest.approx(loss, rel=1e-7)
+        for wanted, got in zip(gradients, own):
+            assert torch.linalg.norm(got - wanted) <= 1e-6 * torch.linalg.norm(wanted)
+
+
 def test_bench_torch(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts/bench_torch.py"), "--corpus", str(corpus), "--batch", "93",
                "--units", "32", "--rounds", "2", "--sipgpu-steps", "2", "--threads", "2", "--sipgpu",
@@ -165,3 +208,6 @@ def test_bench_torch(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
     assert report["step_ms"]["pytorch fp32"] > 0 and report["step_ms"]["sipgpu fp32"] > 0
     assert report["ratio"]["pytorch fp32 / sipgpu fp32"] > 0 and len(report["rounds"]) == 2
+    assert report["step_ms"]["pytorch fp32 unique"] > 0 and report["ratio"]["pytorch fp32 unique / sipgpu fp32"] > 0
+    assert report["ratio"]["sipgpu fp32 unique / sipgpu fp32"] > 0
+    assert 0 < report["rows"]["rows_trie"] < report["rows"]["rows_unique"] < report["rows"]["rows_dense"]

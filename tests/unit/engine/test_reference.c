@@ -104,18 +104,18 @@ static const char *const files[] = {"case_tiny.h5", "case_one_layer.h5", "case_t
 
 int main(void)
 {
-    enum { FILES = 4, PRECISIONS = 3, MOST = FILES * PRECISIONS * 2 };
+    enum { FILES = 4, PRECISIONS = 3, BATCHINGS = 3, MOST = FILES * PRECISIONS * BATCHINGS };
     static variant variants[MOST];
     static char names[MOST][64];
     struct CMUnitTest tests[MOST] = {{0}};
     int count = 0, precision_count = test_device_is_cpu() ? 2 : PRECISIONS; /* tf32 is for GPUs */
     for (int f = 0; f < FILES; f++) {
-        for (int k = 0; k < 2 * precision_count; k++) {
-            const precision_case *p = &precisions[k / 2];
-            sg_batching batching = k % 2 ? SG_BATCHING_DENSE : SG_BATCHING_TRIE;
+        for (int k = 0; k < BATCHINGS * precision_count; k++) {
+            const precision_case *p = &precisions[k / BATCHINGS];
+            sg_batching batching = (sg_batching)(k % BATCHINGS);
             variants[count] = (variant){files[f], p->precision, batching, p->tolerance};
             snprintf(names[count], sizeof names[count], "%s %s %s", files[f], p->name,
-                     k % 2 ? "dense" : "trie");
+                     sg_batching_name(batching));
             tests[count] = (struct CMUnitTest){names[count], run_case, NULL, NULL, &variants[count]};
             count++;
         }

@@ -40,7 +40,8 @@ static void check_rows(const sg_plan *plan, const sg_sequences *set, const int32
     }
 }
 
-static void check_children(const sg_plan *plan, bool merged)
+/* `trie`: no two children of a node show the same step. */
+static void check_children(const sg_plan *plan, bool trie)
 {
     int listed = 0;
     for (int p = 0; p < plan->inner_nodes; p++) {
@@ -51,7 +52,7 @@ static void check_children(const sg_plan *plan, bool merged)
             assert_int_equal(level_of(plan, node), level_of(plan, p) + 1);
             for (int j = plan->child_first[p]; j < k; j++) {
                 assert_true(plan->child[j] < node);
-                if (merged)
+                if (trie)
                     assert_int_not_equal(plan->token[plan->child[j]], plan->token[node]);
             }
         }
@@ -84,6 +85,57 @@ static void check_heads(const sg_plan *plan, const int32_t *labels, bool per_row
     assert_true(weight == plan->rows);
 }
 
+/* Steps with one after them: of all rows, of their unique sequences, of the unique prefixes; counted one pair
+ * at a time. */
+static sg_product_rows count_product_rows(const sg_sequences *set, const int32_t *rows, int count)
+{
+    sg_product_rows all = {0};
+    size_t steps = (size_t)set->steps;
+    for (int b = 0; b < count; b++) {
+        const uint16_t *x = set->token + (size_t)rows[b] * steps;
+        bool seen = false;
+        for (int k = 0; k < b; k++)
+            seen = seen || rows[k] == rows[b];
+        for (int t = 0; t + 1 < set->length[rows[b]]; t++) {
+            bool shared = false;
+            for (int k = 0; k < b; k++)
+                shared = shared ||
+                         (t + 1 < set->length[rows[k]] &&
+                          memcmp(set->token + (size_t)rows[k] * steps, x, ((size_t)t + 1) * sizeof *x) == 0);
+            all.dense++;
+            all.unique += !seen;
+            all.trie += !shared;
+        }
+    }
+    return all;
+}
+
+static void check_product_rows(const sg_plan *plan, const sg_sequences *set, const int32_t *rows)
+{
+    sg_product_rows wanted = count_product_rows(set, rows, plan->rows);
+    sg_product_rows got = sg_plan_compare_rows(plan, set);
+    const int64_t own[] = {
+        [SG_BATCHING_TRIE] = got.trie, [SG_BATCHING_UNIQUE] = got.unique, [SG_BATCHING_DENSE] = got.dense};
+    assert_int_equal(got.dense, wanted.dense);
+    assert_int_equal(got.unique, wanted.unique);
+    assert_int_equal(got.trie, wanted.trie);
+    assert_int_equal(sg_plan_product_rows(plan), own[plan->batching]);
+    assert_int_equal(plan->inner_nodes, own[plan->batching]);
+}
+
+/* A leaf for each row, or for each sequence that occurs. */
+static void check_leaves(const sg_plan *plan, const int32_t *rows)
+{
+    int unique = 0;
+    for (int b = 0; b < plan->rows; b++) {
+        bool seen = false;
+        for (int k = 0; k < b; k++)
+            seen = seen || rows[k] == rows[b];
+        unique += !seen;
+    }
+    assert_int_equal(plan->leaves, plan->batching == SG_BATCHING_DENSE ? plan->rows : unique);
+}
+
 static void check_plan(sg_padding padding, sg_batching batching, bool per_row, uint64_t seed)
 {
     sg_spec spec = {
@@ -97,13 +149,10 @@ static void check_plan(sg_padding padding, sg_batching batching, bool per_row, u
         assert_ok(sg_plan_build(&plan, &r.set, rows, labels, count, batching, per_row));
         bool dense = batching == SG_BATCHING_DENSE;
         check_rows(&plan, &r.set, rows);
-        check_children(&plan, !dense);
+        check_children(&plan, batching == SG_BATCHING_TRIE);
         check_heads(&plan, labels, per_row || dense);
-        assert_int_equal(sg_plan_product_rows(&plan), plan.inner_nodes);
-        if (dense)
-            assert_int_equal(plan.inner_nodes, sg_plan_dense_rows(&r.set, rows, count));
-        else
-            assert_true(plan.inner_nodes <= sg_plan_dense_rows(&r.set, rows, count));
+        check_leaves(&plan, rows);
+        check_product_rows(&plan, &r.set, rows);
         assert_ok(sg_plan_build(&plan, &r.set, rows, NULL, count, batching, false));
         assert_int_equal(plan.heads, 0);
     }
@@ -116,10 +165,9 @@ static void test_plans(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 5; seed++)
         for (int padding = SG_PADDING_POST; padding <= SG_PADDING_PRE; padding++)
-            for (int dense = 0; dense < 2; dense++)
+            for (int batching = SG_BATCHING_TRIE; batching <= SG_BATCHING_DENSE; batching++)
                 for (int per_row = 0; per_row < 2; per_row++)
-                    check_plan((sg_padding)padding, dense ? SG_BATCHING_DENSE : SG_BATCHING_TRIE, per_row,
-                               seed);
+                    check_plan((sg_padding)padding, (sg_batching)batching, per_row, seed);
 }
 
 /* Two dialogs, ab and ac, post padding, three steps: a | b c | 0 0. */
@@ -139,6 +187,16 @@ static void test_by_hand(void **state)
     const uint16_t token[] = {1, 2, 3, 0, 0};
     assert_memory_equal(plan.parent, parent, sizeof parent);
     assert_memory_equal(plan.token, token, sizeof token);
+    assert_int_equal(plan.leaves, 2);
+    assert_true(plan.head_weight[0] == 1 && plan.head_weight[1] == 2);
+    /* Each sequence once, the a not shared: a a | b c | 0 0. */
+    assert_ok(sg_plan_build(&plan, &set, rows, labels, 3, SG_BATCHING_UNIQUE, false));
+    const int32_t own_parent[] = {-1, -1, 0, 1, 2, 3};
+    const uint16_t own_token[] = {1, 1, 2, 3, 0, 0};
+    assert_int_equal(plan.nodes, 6);
+    assert_int_equal(plan.inner_nodes, 4);
+    assert_memory_equal(plan.parent, own_parent, sizeof own_parent);
+    assert_memory_equal(plan.token, own_token, sizeof own_token);
     assert_int_equal(plan.leaves, 2);
     assert_true(plan.head_weight[0] == 1 && plan.head_weight[1] == 2);
     sg_plan_free(&plan);
@@ -162,9 +220,18 @@ static void test_padding(void **state)
     }
 }
 
+static void test_names(void **state)
+{
+    (void)state;
+    char names[64];
+    snprintf(names, sizeof names, "%s|%s|%s", sg_batching_name(SG_BATCHING_TRIE),
+             sg_batching_name(SG_BATCHING_UNIQUE), sg_batching_name(SG_BATCHING_DENSE));
+    assert_string_equal(names, SG_BATCHING_CHOICES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_plans), cmocka_unit_test(test_by_hand),
-                                       cmocka_unit_test(test_padding)};
+                                       cmocka_unit_test(test_padding), cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
