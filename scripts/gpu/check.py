@@ -51,8 +51,8 @@ class Shape:
 
 
 TINY_NETWORK = ["--dialogs", "300", "--classes", "40", "--length", "12", "--units", "24"]
-PAPER = Shape(corpus=["--preset", "paper"], network=[], batches=(933, 93), seeds=10, steps=[], compare_steps=5, same_steps=20,
-              epochs=500, training=[], ceilings=[], probe=[], torch=[], checkpoint_grace=25)
+PAPER = Shape(corpus=["--preset", "paper"], network=[], batches=(933, 93), seeds=10, steps=[], compare_steps=5,
+              same_steps=20, epochs=500, training=[], ceilings=[], probe=[], torch=[], checkpoint_grace=25)
 TINY = Shape(corpus=["--preset", "small"], network=TINY_NETWORK, batches=(32, 16), seeds=2,
              steps=["--steps", "3", "--warmup", "1"], compare_steps=3, same_steps=3, epochs=2,
              training=["--set", "model.units=24", "--set", "train.batch_size=93", "--set", "train.epochs=2"],

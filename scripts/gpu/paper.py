@@ -99,16 +99,17 @@ def training_seconds(folder: Path, model: str) -> float | None:
 
 
 def train(check: Check, folder: Path, config: str, model: str, seeds: int, kind: str, rate: str) -> dict[str, Any]:
-    """One experiment.  The same command goes on with one that was cut."""
+    """One experiment.  The same command goes on with one that was cut, or that had fewer seeds."""
     epochs = check.shape.epochs
-    before = [epochs_done(folder, model, seed) for seed in range(1, seeds + 1)]
-    expected = expected_seconds(check, rate, epochs, seeds, UPDATES[kind])
+    missing = seeds - complete_runs(folder, model)
+    resumed = any(epochs_done(folder, model, seed) for seed in range(1, seeds + 1))
+    expected = expected_seconds(check, rate, epochs, missing, UPDATES[kind])
     words = ["experiment", "--config", ROOT / config, "--corpus", check.corpus, "--device", check.device("cuda"),
-             "--precision", "bf16", *check.shape.training, "--models", model, "--seeds", seeds, "--jobs", seeds,
-             "--out", folder]
+             "--precision", "bf16", *check.shape.training, "--models", model, "--seeds", seeds, "--jobs",
+             max(1, missing), "--out", folder]
     begun = time.monotonic()
     result: dict[str, Any] = {"model": model, "seeds": seeds, "epochs": epochs, "expected_seconds": expected,
-                              "resumed": any(before)}
+                              "resumed": resumed}
     try:
         with clocks_of(check) as clocks:
             got = check.sipgpu(*words, limit=3600, grace=check.shape.checkpoint_grace)
@@ -121,38 +122,35 @@ def train(check: Check, folder: Path, config: str, model: str, seeds: int, kind:
     result.update(wall_seconds=time.monotonic() - begun, complete_runs=seeds, gpu=dict(clocks),
                   training_seconds=training_seconds(folder, model),
                   runs=[{key: run.get(key) for key in ("seed", "p_d", "epoch")} for run in got["runs"]])
-    if expected is not None and not result["resumed"]:
+    if expected is not None and not resumed:
         result["overhead_seconds"] = max(1.0, result["wall_seconds"] - (expected - overhead(check)))
     return result
 
 
-def seeds_that_fit(check: Check, rate: str) -> int:
-    """How many seeds at once end in the time left; 0: none."""
-    for seeds in range(check.shape.seeds, 0, -1):
-        expected = expected_seconds(check, rate, check.shape.epochs, seeds, UPDATES["paper"])
+def seeds_that_fit(check: Check, most: int) -> int:
+    """How many seeds of two layers at once end in the time left; 0: none."""
+    for seeds in range(most, 0, -1):
+        expected = expected_seconds(check, "2 layers", check.shape.epochs, seeds, UPDATES["paper"])
         if expected is None or MARGIN * expected <= check.left() - (check.shape.checkpoint_grace - GRACE):
             return seeds
     return 0
 
 
 def train_later(check: Check, entry: dict[str, Any], model: str, folder: Path) -> None:
-    """As many seeds as fit, never begun if they are not expected to end; those of an earlier call are gone on with."""
-    name = f"model{model}"
+    """As many seeds as fit, none that is not expected to end; those that were cut are gone on with in any case."""
+    name, wanted = f"model{model}", check.shape.seeds
     before = entry.get("parts", {}).get(name, {})
-    if before.get("status") == "ok" and before["seeds"] < check.shape.seeds:  # fewer fitted then
-        entry["parts"][name] = before = {**before, "status": "cut"}
-    if before.get("status") == "ok":
+    done = complete_runs(folder, model)
+    seeds = before["seeds"] if before.get("epochs_done") else done + seeds_that_fit(check, wanted - done)
+    if seeds == done < wanted:
+        entry["notes"].append(f"{name}: no more than {done} seeds, {check.left():.0f} s were left")
         return
-    if before.get("epochs_done"):
-        seeds = before["seeds"]
-    else:
-        seeds = seeds_that_fit(check, "2 layers")
-        if seeds <= before.get("complete_runs", 0):
-            entry.setdefault("notes", []).append(f"{name}: not begun, {check.left():.0f} s were left")
-            if before:
-                entry["parts"][name]["status"] = "ok"
-            return
-    check.part(entry, name, lambda: train(check, folder, CONFIG, model, seeds, "paper", "2 layers"))
+
+    def run() -> dict[str, Any]:
+        got = train(check, folder, CONFIG, model, seeds, "paper", "2 layers")
+        return {**got, "incomplete": True} if seeds < wanted else got
+
+    check.part(entry, name, run)
 
 
 def stage_train(check: Check, entry: dict[str, Any]) -> None:
@@ -160,15 +158,15 @@ def stage_train(check: Check, entry: dict[str, Any]) -> None:
     entry["notes"] = []
     paper, literal = check.work / "experiment", check.work / "literal"
     seeds = check.shape.seeds
-    for model in ("1.0", "1.1"):
-        check.part(entry, f"model{model}", lambda m=model: train(check, paper, CONFIG, m, seeds, "paper", "1 layer"))
-        if entry["parts"][f"model{model}"]["status"] == "cut":
-            raise OutOfTime(f"during model {model}")
-    check.part(entry, "literal", lambda: train(check, literal, LITERAL, "1.0", 1, "literal", "small batch"))
+    jobs = [(f"model{model}", (paper, CONFIG, model, seeds, "paper", "1 layer")) for model in ("1.0", "1.1")]
+    for name, job in [*jobs, ("literal", (literal, LITERAL, "1.0", 1, "literal", "small batch"))]:
+        check.part(entry, name, lambda job=job: train(check, *job))
+        if entry["parts"][name]["status"] == "cut":
+            raise OutOfTime(f"during {name}")
     for model in LATER_MODELS:
         train_later(check, entry, model, paper)
-    if not any(part["status"] == "ok" for part in entry["parts"].values()):
-        raise Failed("no run was completed")
+    if any(entry["parts"].get(f"model{model}", {}).get("status") != "ok" for model in LATER_MODELS):
+        raise OutOfTime("before all seeds of two layers")
 
 
 # ---- records ----
