@@ -93,11 +93,13 @@ def print_steps(check: Check) -> None:
     rows = [(name, part) for name, part in check.parts("bench").items() if "step_ms" in part]
     if rows:
         print(f"\n{'milliseconds of a step':26} {'all':>9} {'per seed':>9} {'median':>9} {'rows':>7} {'TFLOP/s':>8} "
-              f"{'products':>9} {'SM MHz':>7}")
+              f"{'products':>9} {'of peak':>8} {'SM MHz':>7}")
     for name, part in rows:
+        peak = check.parts("ceilings").get(part["precision"], {}).get("gemm_gflops")
+        share = over(part.get("product_gflops"), peak)
         print(f"{name:26} {part['step_ms']:9.3f} {part['step_ms_per_seed']:9.3f} {part.get('step_ms_median', 0):9.3f} "
               f"{part.get('rows', 0):7.0f} {part.get('gflops', 0) / 1e3:8.1f} {part.get('product_share', 0):9.0%} "
-              f"{part.get('gpu', {}).get('clocks.sm', '-')!s:>7}")
+              f"{'-' if share is None else f'{share:.0%}':>8} {part.get('gpu', {}).get('clocks.sm', '-')!s:>7}")
     for batch in check.shape.batches:
         for rows_of in ("padded", "unique"):
             for names in (("bf16", "fp16"), ("tf32",), ("fp32",)):
