@@ -25,9 +25,10 @@ if(missing)
   return()
 endif()
 
-# Turing to Hopper as machine code, and PTX for what comes after.
+# Turing, Ampere and Hopper as machine code (what is for sm_80 runs on sm_86 and sm_89, too), and PTX for what comes
+# after.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90a-real 90-virtual)
+  set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90a-real 90-virtual)
 endif()
 set(CMAKE_CUDA_STANDARD 17)
 set(CMAKE_CXX_STANDARD 17)

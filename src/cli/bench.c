@@ -119,11 +119,48 @@ sg_status sg_bench_trainer_step(sg_bench_trainer *t, sg_step_result *result)
     return sg_engine_end_step(t->engine, result, NULL);
 }
 
+/* ---- reports ---- */
+
+/* "13.1.0" of 130100, or "13.0" of 13000 where the last two digits are not a part of their own. */
+static void add_version(cJSON *to, const char *name, int version, int unit)
+{
+    char text[48];
+    if (version == 0)
+        return;
+    int rest = version % unit;
+    if (unit == 1000)
+        snprintf(text, sizeof text, "%d.%d", version / unit, rest / 10);
+    else
+        snprintf(text, sizeof text, "%d.%d.%d", version / unit, rest / 100, rest % 100);
+    cJSON_AddStringToObject(to, name, text);
+}
+
+void sg_bench_add_versions(cJSON *report, const sg_engine *engine)
+{
+    static const char *const settings[] = {"CUDA_DEVICE_MAX_CONNECTIONS", "CUBLAS_WORKSPACE_CONFIG"};
+    sg_versions v;
+    sg_engine_versions(engine, &v);
+    if (v.driver == 0) {
+        cJSON_AddNullToObject(report, "versions");
+        return;
+    }
+    cJSON *object = cJSON_AddObjectToObject(report, "versions");
+    add_version(object, "driver", v.driver, 1000);
+    add_version(object, "cuda", v.cuda, 1000);
+    add_version(object, "cublas", v.cublas, 10000);
+    add_version(object, "cudnn", v.cudnn, 10000);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const char *value = getenv(settings[i]);
+        if (value)
+            cJSON_AddStringToObject(object, settings[i], value);
+    }
+}
+
 sg_status sg_bench_parse(const char *name, const sg_option *table, const char *about,
                          sg_bench_options *options, int argc, char **argv, bool *done)
 {
     sg_text_list words = {0};
-    *options = (sg_bench_options){0};
+    *options = (sg_bench_options){.warmup = -1}; /* left out */
     sg_status status = sg_command_parse(name, table, about, options, argc, argv, &words, 0, done);
     free(words.items);
     return status;

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "corpus/corpus.h"
 #include "engine/engine.h"
+#include <cjson/cJSON.h>
 
 typedef struct {
     sg_common_options common;
@@ -91,6 +92,10 @@ sg_status sg_bench_trainer_begin(sg_bench_trainer *trainer);
 
 /* Begins a step and waits for it. */
 sg_status sg_bench_trainer_step(sg_bench_trainer *trainer, sg_step_result *result);
+
+/* Adds "versions": what a GPU engine runs on, and the settings of the environment that its speed and bits
+ * depend on; null on the CPU. */
+void sg_bench_add_versions(cJSON *report, const sg_engine *engine);
 
 /* Parses the command line of a bench command; frees nothing that has to be kept. */
 sg_status sg_bench_parse(const char *name, const sg_option *table, const char *about,

@@ -10,13 +10,20 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { TIMED_STEPS = 5 }; /* of the pass that takes times by phase, where that slows the device down */
+enum {
+    CPU_STEPS = 10,
+    CPU_WARMUP = 2,
+    GPU_STEPS = 200, /* what is shorter says more about clocks that are still rising */
+    TIMED_STEPS = 5  /* of the pass that takes times by phase, where that slows the device down */
+};
+static const double GPU_WARMUP_SECONDS = 1;
 
 /* clang-format off */
 static const sg_option train_table[] = {
     SG_BENCH_NETWORK_OPTIONS,
-    SG_BENCH_INT(steps, "10", 1, 1000000, "steps to time"),
-    SG_BENCH_INT(warmup, "2", 0, 1000, "steps before them"),
+    SG_BENCH_INT(steps, NULL, 1, 1000000, "steps to time; if left out, 10, and 200 on a GPU"),
+    SG_BENCH_INT(warmup, NULL, 0, 100000,
+                 "steps before them; if left out, 2, and as many as take a second on a GPU"),
     SG_BENCH_INT(seeds, "1", 1, 64, "networks trained at the same time, each with a seed and a thread of its own"),
     SG_BENCH_ENUM(graphs, "off", "off|on", "cuda: launch each step as one CUDA graph"),
     SG_BENCH_FLAG(no_peak, "do not measure the peak of the products"),
@@ -35,8 +42,9 @@ static const char about_train[] =
     "Times training steps: batch plan, forward, backward, Adam.  Rates count what is really\n"
     "computed.  rows are those of the recurrence in a step; rows_dense, rows_unique and rows_trie\n"
     "are those of the same batches with each --batching.  cudnn shares no prefixes: it runs\n"
-    "`trie` like `dense`.  On a GPU the times by phase come from a second pass, since taking them\n"
-    "costs some of the speed.";
+    "`trie` like `dense`.  On a GPU, and with several seeds, a step is all steps, from the wall\n"
+    "clock, over their number; times by phase come from a second pass, and its products are run\n"
+    "back to back once more.";
 static const char about_infer[] = "Times inference over all unique dialogs of a corpus, moments included.";
 
 /* ---- what is timed ---- */
@@ -45,14 +53,16 @@ typedef struct {
     sg_bench_data data;
     sg_bench_trainer *trainer; /* [seeds] */
     int seeds;
-    double open_seconds; /* from the start of the command until the first step */
+    double open_seconds;   /* from the start of the command until the first step */
+    int64_t steps, warmup; /* of each seed; warmup < 0: as many as take GPU_WARMUP_SECONDS */
 } bench;
 
 typedef struct {
-    double *step_ms;               /* [steps], of seed 0 */
-    int64_t steps, rows, levels;   /* sums over the steps of seed 0 */
-    sg_product_rows batching;      /* rows with each batching, likewise */
-    double seconds, timed_seconds; /* of all steps; of those with times by phase */
+    double *step_ms;             /* [steps], of seed 0 */
+    int64_t steps, rows, levels; /* sums over the steps of seed 0 */
+    sg_product_rows batching;    /* rows with each batching, likewise */
+    double seconds;              /* of all steps: from the first begin until the last is done */
+    double timed_seconds;        /* of as many steps as have times by phase */
     int64_t timed_steps;
     sg_timing timing;
     sg_peak peak;
@@ -73,17 +83,24 @@ static sg_status open_bench(const sg_bench_options *o, bench *b)
     return SG_OK;
 }
 
+static bool is_cpu(const bench *b)
+{
+    return strcmp(sg_engine_device_name(b->trainer[0].engine), "cpu") == 0;
+}
+
+/* What was left out depends on the device. */
+static void choose_steps(const sg_bench_options *o, bench *b)
+{
+    b->steps = o->steps ? o->steps : is_cpu(b) ? CPU_STEPS : GPU_STEPS;
+    b->warmup = o->warmup < 0 && is_cpu(b) ? CPU_WARMUP : o->warmup;
+}
+
 static void close_bench(bench *b)
 {
     for (int i = 0; b->trainer && i < b->seeds; i++)
         sg_bench_trainer_close(&b->trainer[i]);
     free(b->trainer);
     sg_bench_data_close(&b->data);
-}
-
-static bool is_cpu(const bench *b)
-{
-    return strcmp(sg_engine_device_name(b->trainer[0].engine), "cpu") == 0;
 }
 
 /* `without_prefixes`: how a trie is run by an engine that cannot share prefixes. */
@@ -100,7 +117,8 @@ static void count_rows(const sg_engine *engine, const sg_plan *plan, const sg_se
     m->levels += plan->steps - 1;
 }
 
-/* Steps as training does them: the next one is prepared while the device works.  `m` may be NULL. */
+/* Steps as training does them: the next one is prepared while the device works.  Begins and ends with nothing
+ * in flight, so that the clock around it measures all of the work.  `m` may be NULL. */
 static sg_status run_steps(sg_bench_trainer *t, int64_t steps, measurement *m)
 {
     sg_step_result result;
@@ -119,6 +137,16 @@ static sg_status run_steps(sg_bench_trainer *t, int64_t steps, measurement *m)
     return SG_OK;
 }
 
+static sg_status warm_up(const bench *b, sg_bench_trainer *t)
+{
+    if (b->warmup >= 0)
+        return run_steps(t, b->warmup, NULL);
+    double start = sg_seconds();
+    for (int64_t steps = 1; sg_seconds() - start < GPU_WARMUP_SECONDS; steps *= 2)
+        SG_TRY(run_steps(t, steps < CPU_STEPS ? steps : CPU_STEPS, NULL));
+    return SG_OK;
+}
+
 /* What several seeds, each in a thread of its own, have in common. */
 typedef struct {
     pthread_mutex_t gate; /* held until all threads are there */
@@ -127,6 +155,7 @@ typedef struct {
 } lane_start;
 
 typedef struct {
+    const bench *bench;
     sg_bench_trainer *trainer;
     measurement *m;
     lane_start *common;
@@ -139,17 +168,16 @@ typedef struct {
 static void *run_lane(void *context)
 {
     lane *l = context;
-    const sg_bench_options *o = l->trainer->options;
     pthread_mutex_lock(&l->common->gate);
     bool cancelled = l->common->cancelled;
     pthread_mutex_unlock(&l->common->gate);
     if (cancelled)
         return NULL;
-    l->status = run_steps(l->trainer, o->warmup, NULL);
+    l->status = warm_up(l->bench, l->trainer);
     pthread_barrier_wait(&l->common->start);
     l->begin = sg_seconds();
     if (l->status == SG_OK)
-        l->status = run_steps(l->trainer, o->steps, l->m);
+        l->status = run_steps(l->trainer, l->bench->steps, l->m);
     l->end = sg_seconds();
     if (l->status != SG_OK)
         snprintf(l->text, sizeof l->text, "%s", sg_error_text());
@@ -164,7 +192,8 @@ static sg_status run_lanes_with(bench *b, lane *lanes, lane_start *common, measu
     pthread_mutex_lock(&common->gate);
     while (started < b->seeds && status == SG_OK) {
         lane *l = &lanes[started];
-        *l = (lane){.trainer = &b->trainer[started], .m = started == 0 ? m : NULL, .common = common};
+        *l = (lane){
+            .bench = b, .trainer = &b->trainer[started], .m = started == 0 ? m : NULL, .common = common};
         if (pthread_create(&l->thread, NULL, run_lane, l) != 0)
             status = sg_fail(SG_E_MEMORY, "cannot start %d threads", b->seeds);
         else
@@ -198,41 +227,40 @@ static sg_status run_lanes(bench *b, measurement *m)
     return status;
 }
 
-/* A second pass on one engine, with times by phase. */
+/* A second pass on one engine, with times by phase, which are shares of the steps of the first. */
 static sg_status time_phases(bench *b, measurement *m)
 {
     sg_bench_trainer *t = &b->trainer[0];
     m->timed_steps = m->steps < TIMED_STEPS ? m->steps : TIMED_STEPS;
+    m->timed_seconds = m->seconds * (double)m->timed_steps / (double)(m->steps * b->seeds);
     SG_TRY(sg_engine_take_times(t->engine, true));
     SG_TRY(run_steps(t, 1, NULL));
     SG_TRY(sg_engine_take_times(t->engine, true));
     sg_engine_reset_timing(t->engine);
-    double start = sg_seconds();
     SG_TRY(run_steps(t, m->timed_steps, NULL));
-    m->timed_seconds = sg_seconds() - start;
     SG_TRY(sg_engine_take_times(t->engine, false));
     sg_engine_timing(t->engine, &m->timing);
     return SG_OK;
 }
 
-static sg_status measure_train(const sg_bench_options *o, bench *b, measurement *m)
+static sg_status measure_train(bench *b, measurement *m)
 {
     sg_bench_trainer *t = &b->trainer[0];
     if (b->seeds > 1) {
         SG_TRY(run_lanes(b, m));
         return time_phases(b, m);
     }
-    SG_TRY(run_steps(t, o->warmup, NULL));
+    SG_TRY(warm_up(b, t));
     sg_engine_reset_timing(t->engine);
     double start = sg_seconds();
-    SG_TRY(run_steps(t, o->steps, m));
+    SG_TRY(run_steps(t, b->steps, m));
     m->seconds = m->timed_seconds = sg_seconds() - start;
     m->timed_steps = m->steps;
     sg_engine_timing(t->engine, &m->timing);
     return is_cpu(b) ? SG_OK : time_phases(b, m);
 }
 
-static sg_status measure_infer(const sg_bench_options *o, bench *b, measurement *m)
+static sg_status measure_infer(bench *b, measurement *m)
 {
     const sg_bench_data *d = &b->data;
     sg_engine *engine = b->trainer[0].engine;
@@ -240,15 +268,15 @@ static sg_status measure_infer(const sg_bench_options *o, bench *b, measurement 
     sg_plan plan = {0};
     SG_TRY(sg_plan_build(&plan, &d->set, d->set.sorted, NULL, d->set.count, SG_BATCHING_TRIE, false));
     sg_status status = sg_outputs_alloc(&outputs, d->set.count, d->spec.classes, false);
-    for (int64_t s = 0; s < o->warmup + o->steps && status == SG_OK; s++) {
-        if (s == o->warmup) {
+    for (int64_t s = 0; s < b->warmup + b->steps && status == SG_OK; s++) {
+        if (s == b->warmup) {
             status = sg_engine_take_times(engine, true);
             sg_engine_reset_timing(engine);
         }
         double start = sg_seconds();
         if (status == SG_OK)
             status = sg_engine_infer_all(engine, &d->set, &outputs);
-        if (s < o->warmup)
+        if (s < b->warmup)
             continue;
         m->step_ms[m->steps++] = 1e3 * (sg_seconds() - start);
         m->seconds += sg_seconds() - start;
@@ -328,10 +356,12 @@ static cJSON *make_report(const char *name, const sg_bench_options *o, const ben
     cJSON_AddNumberToObject(r, "batch", (double)o->batch);
     cJSON_AddNumberToObject(r, "steps", (double)m->steps);
     double middle = median(m->step_ms, m->steps);
-    double step_ms = b->seeds > 1 ? 1e3 * m->seconds / (double)m->steps : middle;
+    double back_to_back = 1e3 * m->seconds / (double)m->steps;
+    double step_ms = b->seeds > 1 || !is_cpu(b) ? back_to_back : middle;
     cJSON_AddNumberToObject(r, "seeds", b->seeds);
     cJSON_AddNumberToObject(r, "step_ms", step_ms);
     cJSON_AddNumberToObject(r, "step_ms_per_seed", step_ms / b->seeds);
+    cJSON_AddNumberToObject(r, "step_ms_median", middle);
     cJSON_AddNumberToObject(r, "step_ms_min", m->step_ms[0]);
     cJSON_AddNumberToObject(r, "step_ms_max", m->step_ms[m->steps - 1]);
     cJSON_AddNumberToObject(r, "rows", (double)m->rows / (double)m->steps);
@@ -351,6 +381,7 @@ static cJSON *make_report(const char *name, const sg_bench_options *o, const ben
     cJSON_AddNumberToObject(r, "open_seconds", b->open_seconds);
     cJSON_AddNumberToObject(r, "rss_mb", m->rss_mb);
     cJSON_AddItemToObject(r, "phases", report_phases(m));
+    sg_bench_add_versions(r, engine);
     return r;
 }
 
@@ -368,8 +399,9 @@ static void print_table(const cJSON *r, const measurement *m)
         printf("step      %.3f ms for one of each of %.0f seeds, %.3f ms a step\n", number(r, "step_ms"),
                number(r, "seeds"), number(r, "step_ms_per_seed"));
     else
-        printf("step      %.3f ms median of %.0f (%.3f to %.3f)\n", number(r, "step_ms"), number(r, "steps"),
-               number(r, "step_ms_min"), number(r, "step_ms_max"));
+        printf("step      %.3f ms, median of %.0f %.3f ms (%.3f to %.3f)\n", number(r, "step_ms"),
+               number(r, "steps"), number(r, "step_ms_median"), number(r, "step_ms_min"),
+               number(r, "step_ms_max"));
     printf("rows      %.0f of dense %.0f, unique %.0f (1/%.2f of dense), trie %.0f (1/%.2f of unique)\n",
            number(r, "rows"), number(r, "rows_dense"), number(r, "rows_unique"),
            number(r, "rows_dense") / number(r, "rows_unique"), number(r, "rows_trie"),
@@ -394,8 +426,9 @@ static void print_table(const cJSON *r, const measurement *m)
 static sg_status run_bench(const char *name, const sg_bench_options *o, bench *b, measurement *m, bool infer)
 {
     SG_TRY(open_bench(o, b));
-    SG_TRY(sg_alloc(&m->step_ms, o->steps, "times"));
-    SG_TRY(infer ? measure_infer(o, b, m) : measure_train(o, b, m));
+    choose_steps(o, b);
+    SG_TRY(sg_alloc(&m->step_ms, b->steps, "times"));
+    SG_TRY(infer ? measure_infer(b, m) : measure_train(b, m));
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     m->rss_mb = (double)usage.ru_maxrss / 1024;

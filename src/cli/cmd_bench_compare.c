@@ -75,6 +75,7 @@ static sg_status print_json(const char *name, const sg_bench_options *o, const c
     cJSON_AddStringToObject(r, "engine", sg_engine_description(c->trainer[0].engine));
     cJSON_AddStringToObject(r, "with", sg_engine_description(c->trainer[1].engine));
     cJSON_AddNumberToObject(r, "steps", (double)o->steps);
+    sg_bench_add_versions(r, c->trainer[0].engine);
     cJSON *list = cJSON_AddArrayToObject(r, "loss");
     for (int64_t s = 0; s < o->steps; s++)
         cJSON_AddItemToArray(list, cJSON_CreateDoubleArray(c->loss + 2 * s, 2));

@@ -7,7 +7,7 @@ static const sg_option table[] = {
     SG_BENCH_INT(size, "8192", 16, 65536, "the product is of square matrices of this size; so is the copy"),
     SG_BENCH_INT(rows, "18782", 1, 100000000, "rows of probabilities for the moments"),
     SG_BENCH_INT(classes, "1492", 3, 10000000, "probabilities in a row"),
-    SG_BENCH_INT(repeats, "10", 1, 1000, "measurements, of which the median is shown"),
+    SG_BENCH_INT(repeats, "10", 1, 1000, "measurements, of some milliseconds each on a GPU, of which the median is shown"),
     SG_BENCH_DEVICE_OPTIONS,
 };
 /* clang-format on */
@@ -37,6 +37,7 @@ static sg_status print(const char *name, const sg_bench_options *o, const sg_eng
     cJSON_AddNumberToObject(r, "copy_gbs", c->copy_gbs);
     cJSON_AddNumberToObject(r, "gemm_gflops", c->gemm_gflops);
     cJSON_AddNumberToObject(r, "moments_gbs", c->moments_gbs);
+    sg_bench_add_versions(r, engine);
     return sg_json_print(r, stdout);
 }
 

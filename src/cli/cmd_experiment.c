@@ -288,6 +288,19 @@ static sg_status write_model_settings(const sg_experiment *e, int at_once, bool 
     return SG_OK;
 }
 
+/* Where nothing is left to make tables of, the reason of the first run stands for all. */
+static sg_status check_any_complete(const training_state *t, const sg_experiment *e)
+{
+    char line[512] = "";
+    for (int i = 0; i < e->count; i++)
+        if (e->run[i].complete)
+            return SG_OK;
+    for (int i = 0; i < e->count && !line[0]; i++)
+        sg_worker_last_line(&t->child[i], line, sizeof line);
+    const char *text = strncmp(line, "sipgpu: ", 8) == 0 ? line + 8 : line;
+    return sg_fail(SG_E_CONFIG, "all %d runs failed: %s", e->count, text);
+}
+
 static sg_status run_children(training_state *t, sg_experiment *e, int at_once)
 {
     char program[SG_PATH_MAX];
@@ -304,7 +317,7 @@ static sg_status run_children(training_state *t, sg_experiment *e, int at_once)
     if (status == SG_E_INTERRUPTED)
         return sg_fail(status,
                        "interrupted; the runs have saved their checkpoints: the same command goes on");
-    return status;
+    return status == SG_OK ? check_any_complete(t, e) : status;
 }
 
 static bool runs_on_cpu(const sg_engine *engine)

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -122,8 +123,18 @@ static sg_status run(int argc, char **argv)
     return unknown_command(both);
 }
 
+/* What CUDA's libraries read when they are first called, unless the user has said otherwise: a hardware queue
+ * for each of many seeds, and a work space with which the products inside cuDNN give the same bits every
+ * time. Set before there are threads, which the environment is not safe for. */
+static void prepare_cuda(void)
+{
+    setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:2", 0);
+}
+
 int main(int argc, char **argv)
 {
+    prepare_cuda();
     /* A closed pipe or a full disk is an error of the write that meets it, not the end of the process. */
     signal(SIGPIPE, SIG_IGN);
     sg_status status = run(argc, argv);

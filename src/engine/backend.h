@@ -14,6 +14,7 @@ typedef struct {
     void (*close)(void *self);
     const char *(*description)(const void *self);
     const char *(*precision)(const void *self);
+    void (*versions)(const void *self, sg_versions *versions); /* into zeros; NULL: stays so */
     sg_status (*load)(void *self, const float *weights);
     sg_status (*store)(void *self, float *weights);
     sg_status (*load_optimizer)(void *self, const float *m, const float *v);

@@ -192,6 +192,13 @@ sg_status sg_engine_apply(sg_engine *engine, const sg_adam *adam, double *norm)
     return checked(engine, engine->backend->apply(engine->self, adam, norm));
 }
 
+void sg_engine_versions(const sg_engine *engine, sg_versions *versions)
+{
+    *versions = (sg_versions){0};
+    if (engine->backend->versions)
+        engine->backend->versions(engine->self, versions);
+}
+
 /* ---- steps in flight ---- */
 
 /* gradients and apply at once; what they say is kept for end_step, failures too, so that errors come in the

@@ -41,6 +41,15 @@ const char *sg_engine_description(const sg_engine *engine);
 const char *sg_engine_precision_name(const sg_engine *engine);
 const char *sg_engine_device_name(const sg_engine *engine);
 
+/* Versions of what a GPU engine runs on, as these say themselves: 13020 is CUDA 13.2, 130100 cuBLAS 13.1.0,
+ * 91900 cuDNN 9.19.0.  0: the engine does not use it. */
+typedef struct {
+    int driver, cuda; /* CUDA's version that the driver is for, and that of the runtime */
+    int cublas, cudnn;
+} sg_versions;
+
+void sg_engine_versions(const sg_engine *engine, sg_versions *versions);
+
 /* Whether equal prefixes of a plan with batching `trie` are computed once.  cudnn cannot: it trains on such a
  * plan as if it were `dense`, and infers its unique sequences. */
 bool sg_engine_shares_prefixes(const sg_engine *engine);
@@ -136,7 +145,9 @@ void sg_engine_reset_timing(sg_engine *engine);
 void sg_engine_timing(const sg_engine *engine, sg_timing *timing);
 
 /* Whether seconds by phase are taken; operations always are.  On the CPU they cost nothing and are always
- * taken; on a GPU they cost some of the speed, are off at first, and are complete once switched off again. */
+ * taken; on a GPU they cost some of the speed, are off at first, and are complete once switched off again.
+ * There the products of a phase are run once more, back to back on operands of their own, which is what their
+ * seconds are of; the LSTM of cuDNN and all else is timed in place. */
 sg_status sg_engine_take_times(sg_engine *engine, bool on);
 const char *sg_phase_name(sg_phase phase);
 
@@ -164,7 +175,7 @@ typedef struct {
     double moments_gbs; /* moments kernel: bytes of probabilities read, in GB/s */
 } sg_ceilings;
 
-/* Medians over shape->repeats runs. */
+/* Medians over shape->repeats measurements, each of some milliseconds on a GPU. */
 sg_status sg_engine_ceilings(sg_engine *engine, const sg_ceilings_shape *shape, sg_ceilings *ceilings);
 
 /* ---- which devices there are ---- */

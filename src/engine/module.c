@@ -65,7 +65,8 @@ static bool find_file(const char *name, char path[PATH_SIZE])
     return false;
 }
 
-/* dlopen's complaint; for a missing library it begins with the library's name. */
+/* dlopen's complaint; for a missing library it begins with the library's name, and what an old one lacks is
+ * an undefined symbol. */
 static sg_status cannot_load(const char *path)
 {
     const char *text = dlerror();
@@ -76,6 +77,8 @@ static sg_status cannot_load(const char *path)
             "the library %.*s is not installed (it comes with CUDA 13 or cuDNN 9; LD_LIBRARY_PATH can say "
             "where it is)",
             (int)(missing - text), text);
+    if (text && strstr(text, "undefined symbol"))
+        return sg_fail(SG_E_DEVICE, "a library of CUDA or cuDNN is older than the module needs: %s", text);
     return sg_fail(SG_E_DEVICE, "%s", text ? text : "the module cannot be loaded");
 }
 

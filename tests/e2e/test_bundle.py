@@ -38,6 +38,8 @@ def bundle(sipgpu: Sipgpu, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     assert re.search(r"b\.tar\.gz: [\d.]+ MiB, \d+ libraries, glibc 2\.\d+ or newer; nothing else is used$", last)
+    both = re.search(r"^tracked files ([\d.]+) MiB, with the archive ([\d.]+) MiB$", done.stdout, re.MULTILINE)
+    assert both is None or float(both[1]) < float(both[2])  # None: not a clone
     with tarfile.open(folder / "b.tar.gz") as archive:
         archive.extractall(folder)
     (top,) = folder.glob("sipgpu-*-linux-x86_64")
@@ -50,16 +52,19 @@ def elf_files(top: Path) -> list[Path]:
 
 def test_contents(bundle: Path, sipgpu: Sipgpu) -> None:
     wanted = ["bin/sipgpu", "tests/engine_test_reference", "tests/engine_test_engine", "tests/data/case_tiny.h5",
-              "configs/model1.0.ini", "scripts/gpu_check", "scripts/gpu_torch.py",
+              "configs/model1.0.ini", "scripts/gpu_check", "scripts/gpu/check.py", "scripts/gpu_torch.py",
               "scripts/torch_network.py", "LICENSE", "README", "MANIFEST"]
     if has_modules(sipgpu):
-        wanted += [f"lib/sipgpu/{name}" for name in MODULES]
+        wanted += [*(f"lib/sipgpu/{name}" for name in MODULES), "tests/cudnn_probe"]
     for name in wanted:
         assert (bundle / name).is_file(), name
     names = {path.name for path in (bundle / "lib").iterdir()}
     assert {"libdnnl.so.2", "libgomp.so.1", "libstdc++.so.6", "libgcc_s.so.1"} <= names or any(
         name.startswith("libdnnl.so") for name in names)
-    # glibc and CUDA stay outside.
+    # What only libcurl needs stays outside, and so do glibc and CUDA.
+    assert not [name for name in names if re.match(r"lib(gnutls|krb5|ldap|ssh2?|nghttp2|idn2)", name)]
+    curl = [path for path in (bundle / "lib").iterdir() if path.name.startswith("libcurl")]
+    assert all(path.stat().st_size < 50_000 for path in curl)
     assert not [name for name in names if re.match(r"(lib(c|m|dl|pthread)\.so|ld-linux|libcu(da|blas|dnn))", name)]
 
 

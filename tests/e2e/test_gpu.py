@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -102,6 +104,31 @@ def test_a_module_of_another_version(gpu: Sipgpu, modules: Path, tmp_path: Path)
     found = devices(gpu, SIPGPU_MODULES=str(tmp_path))
     assert "another version" in found["cuda"][1]
     assert "sipgpu_cudnn.so" in found["cudnn"][1]
+
+
+def test_a_library_that_is_too_old(gpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    """A module asks it for a function that it does not have yet."""
+    (tmp_path / "old.c").write_text("int cublasFromTheFuture(void); int f(void) { return cublasFromTheFuture(); }\n",
+                                    encoding="utf-8")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "sipgpu_cuda.so", tmp_path / "old.c"], check=True)
+    env = {"SIPGPU_MODULES": str(tmp_path)}
+    usable, reason = devices(gpu, **env)["cuda"]
+    assert not usable and "older than the module needs" in reason and "cublasFromTheFuture" in reason
+    gpu.refuses("train", "--corpus", corpus, "--out", tmp_path / "run", "--device", "cuda", *RUN,
+                names=("device cuda", "cublasFromTheFuture"), env=env)
+
+
+def test_cudnn_too_old_for_bf16(gpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    """Its LSTM is wrong in bf16 before 9.13: never silently used, and everything else still is."""
+    env = {"CUDA_EMULATOR_CUDNN_VERSION": "91202"}
+    words = ("train", "--corpus", corpus, "--out", tmp_path / "run", *RUN)
+    gpu.refuses(*words, "--device", "cudnn", "--precision", "bf16", names=("bf16", "cuDNN 9.13", "9.12.2"), env=env)
+    assert "too old for bf16" in devices(gpu, **env)["cudnn:0"][1]
+    assert "too old" not in devices(gpu, CUDA_EMULATOR_CUDNN_VERSION="91300")["cudnn:0"][1]
+    shape = ("--json", "--no-peak", "--corpus", corpus, "--units", 20, "--batch", 50, "--steps", 2, "--warmup", 0)
+    for device, precision, expected in (("cudnn", "auto", "fp32"), ("cudnn", "tf32", "tf32"), ("cuda", "bf16", "bf16")):
+        report = gpu.ok("bench", "train", *shape, "--device", device, "--precision", precision, env=env).json
+        assert report["precision"] == expected
 
 
 def test_precisions_that_do_not_go_with_a_device(gpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
@@ -274,7 +301,7 @@ def test_rows_that_run(gpu: Sipgpu, corpus: Path, device: str, runs: dict[str, s
 def test_benchmarks(gpu: Sipgpu, corpus: Path) -> None:
     shape = ("--corpus", corpus, "--units", 20, "--batch", 50, "--steps", 3)
     for device in ENGINES:
-        report = gpu.ok("bench", "train", "--json", *shape, "--device", device, "--seeds", 3).json
+        report = gpu.ok("bench", "train", "--json", *shape, "--warmup", 1, "--device", device, "--seeds", 3).json
         assert report["device"] == f"{device}:0" and report["seeds"] == 3
         assert report["step_ms_per_seed"] == pytest.approx(report["step_ms"] / 3)
         assert report["phases"]["forward"]["gflops"] > 0 and report["peak_share"] > 0
@@ -283,3 +310,33 @@ def test_benchmarks(gpu: Sipgpu, corpus: Path) -> None:
         ceilings = gpu.ok("bench", "device", "--json", "--size", 64, "--rows", 100, "--classes", 50, "--repeats", 2,
                           "--device", device).json
         assert min(ceilings[key] for key in ("copy_gbs", "gemm_gflops", "moments_gbs")) > 0
+
+
+def test_a_benchmark_lasts_long_enough_to_mean_something(gpu: Sipgpu, corpus: Path) -> None:
+    """On a GPU a second of warm-up and 200 steps, and the wall clock over all of them; on the CPU ten steps as before."""
+    shape = ("--json", "--no-peak", "--corpus", corpus, "--units", 8, "--batch", 16)
+    begun = time.monotonic()
+    report = gpu.ok("bench", "train", *shape, "--device", "cuda").json
+    assert report["steps"] == 200
+    assert time.monotonic() - begun > 1 + 0.2 * report["step_ms"]
+    assert report["step_ms_min"] <= report["step_ms_median"] <= report["step_ms_max"]
+    assert report["step_ms_min"] <= report["step_ms"] <= report["step_ms_max"]
+    cpu = gpu.ok("bench", "train", *shape, "--device", "cpu", "--threads", 1).json
+    assert cpu["steps"] == 10 and cpu["step_ms"] == cpu["step_ms_median"] and cpu["versions"] is None
+
+
+def test_benchmarks_name_versions_and_settings(gpu: Sipgpu, corpus: Path) -> None:
+    shape = ("--json", "--corpus", corpus, "--units", 8, "--batch", 16, "--steps", 1)
+    ceilings = ("--json", "--size", 64, "--rows", 10, "--classes", 50, "--repeats", 1)
+    for device in ENGINES:
+        for words in (("bench", "train", "--no-peak", "--warmup", 0, *shape), ("bench", "compare", *shape),
+                      ("bench", "device", *ceilings)):
+            versions = gpu.ok(*words, "--device", device, env={"CUDA_DEVICE_MAX_CONNECTIONS": "7",
+                                                               "CUDA_EMULATOR_CUDNN_VERSION": "91405"}).json["versions"]
+            assert all(re.fullmatch(r"\d+(\.\d+)+", versions[name]) for name in ("driver", "cuda", "cublas"))
+            assert versions.get("cudnn") == ("9.14.5" if device == "cudnn" else None)
+            # Set by the program, unless the user has.
+            assert versions["CUDA_DEVICE_MAX_CONNECTIONS"] == "7"
+            assert versions["CUBLAS_WORKSPACE_CONFIG"] == ":4096:2"
+    report = gpu.ok("bench", "train", "--no-peak", "--warmup", 0, *shape, "--device", "cuda").json
+    assert report["versions"]["CUDA_DEVICE_MAX_CONNECTIONS"] == "32"

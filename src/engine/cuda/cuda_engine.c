@@ -100,6 +100,11 @@ static const char *precision_of(const void *self)
     return sg_gpu_precision_name(&((const sg_cuda *)self)->gpu);
 }
 
+static void versions_of(const void *self, sg_versions *versions)
+{
+    sg_gpu_versions(&((const sg_cuda *)self)->gpu, versions);
+}
+
 static sg_timing *timing_of(void *self)
 {
     return &((sg_cuda *)self)->gpu.timing;
@@ -278,6 +283,7 @@ static const sg_backend backend = {
     .close = close_cuda,
     .description = description_of,
     .precision = precision_of,
+    .versions = versions_of,
     .load = load,
     .store = store,
     .load_optimizer = load_optimizer,

@@ -134,6 +134,7 @@ void sg_gpu_close(sg_gpu *gpu)
         (void)cudaEventDestroy(gpu->span[i].end);
     }
     free(gpu->span);
+    free(gpu->product);
     if (gpu->cublas)
         (void)cublasDestroy(gpu->cublas);
     if (gpu->workspace)
@@ -141,6 +142,13 @@ void sg_gpu_close(sg_gpu *gpu)
     if (gpu->stream)
         (void)cudaStreamDestroy(gpu->stream);
     *gpu = (sg_gpu){0};
+}
+
+void sg_gpu_versions(const sg_gpu *gpu, sg_versions *versions)
+{
+    (void)cudaDriverGetVersion(&versions->driver);
+    (void)cudaRuntimeGetVersion(&versions->cuda);
+    (void)cublasGetVersion(gpu->cublas, &versions->cublas);
 }
 
 const char *sg_gpu_precision_name(const sg_gpu *gpu)
@@ -248,58 +256,5 @@ sg_status sg_gpu_stage_copy(sg_gpu *gpu, const sg_block *block)
     SG_CUDA(cudaEventRecord(stage->copied, gpu->stream), "copying a batch to the GPU");
     stage->busy = true;
     gpu->next_stage = (gpu->next_stage + 1) % SG_STAGES;
-    return SG_OK;
-}
-
-/* ---- times ---- */
-
-sg_status sg_gpu_span_begin(sg_gpu *gpu, sg_phase phase)
-{
-    if (!gpu->timed)
-        return SG_OK;
-    if (gpu->spans == SG_SPANS_MAX)
-        SG_TRY(sg_gpu_collect_spans(gpu));
-    if (!gpu->span)
-        SG_TRY(sg_alloc(&gpu->span, SG_SPANS_MAX, "times"));
-    sg_span *span = &gpu->span[gpu->spans];
-    if (gpu->spans == gpu->spans_made) {
-        SG_CUDA(cudaEventCreate(&span->begin), "taking times");
-        cudaError_t error = cudaEventCreate(&span->end);
-        if (error != cudaSuccess) {
-            (void)cudaEventDestroy(span->begin);
-            SG_CUDA(error, "taking times");
-        }
-        gpu->spans_made++;
-    }
-    span->phase = phase;
-    SG_CUDA(cudaEventRecord(span->begin, gpu->stream), "taking times");
-    return SG_OK;
-}
-
-sg_status sg_gpu_span_end(sg_gpu *gpu)
-{
-    if (!gpu->timed)
-        return SG_OK;
-    SG_CUDA(cudaEventRecord(gpu->span[gpu->spans].end, gpu->stream), "taking times");
-    gpu->spans++;
-    return SG_OK;
-}
-
-sg_status sg_gpu_collect_spans(sg_gpu *gpu)
-{
-    SG_TRY(sg_gpu_wait(gpu));
-    for (int i = 0; i < gpu->spans; i++) {
-        float ms = 0;
-        SG_CUDA(cudaEventElapsedTime(&ms, gpu->span[i].begin, gpu->span[i].end), "taking times");
-        gpu->timing.seconds[gpu->span[i].phase] += 1e-3 * (double)ms;
-    }
-    gpu->spans = 0;
-    return SG_OK;
-}
-
-sg_status sg_gpu_take_times(sg_gpu *gpu, bool on)
-{
-    SG_TRY(sg_gpu_collect_spans(gpu));
-    gpu->timed = on;
     return SG_OK;
 }

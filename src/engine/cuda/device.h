@@ -40,6 +40,8 @@ typedef struct {
     sg_phase phase;
 } sg_span;
 
+typedef struct sg_noted_product sg_noted_product; /* a product of a step, while times are taken */
+
 /* Page-locked memory from which a batch is copied; free again when `copied` has passed. */
 typedef struct {
     char *host;
@@ -59,9 +61,11 @@ typedef struct {
     void *workspace; /* of cuBLAS: with one of its own, results are the same from run to run */
     sg_stage stage[SG_STAGES];
     int next_stage;
-    bool timed;    /* whether spans are recorded */
+    bool timed;    /* whether spans are recorded and products noted */
     sg_span *span; /* [SG_SPANS_MAX] */
     int spans, spans_made;
+    sg_noted_product *product; /* [products_room] */
+    int products, products_room;
     sg_timing timing;
 } sg_gpu;
 
@@ -124,16 +128,28 @@ typedef struct {
 
 sg_status sg_gpu_product(sg_gpu *gpu, sg_phase phase, const sg_product *product);
 
+/* The same without an account of it; m, n and k of at least 1 that fit an int. */
+sg_status sg_gpu_multiply(sg_gpu *gpu, const sg_product *product);
+
 /* ---- times ---- */
 
-/* Around work of one phase; costs nothing unless gpu->timed. */
+struct sg_noted_product {
+    sg_phase phase;
+    sg_product product; /* whose operands may be gone */
+};
+
+/* Around work of one phase; costs nothing unless gpu->timed.  Not for products. */
 sg_status sg_gpu_span_begin(sg_gpu *gpu, sg_phase phase);
 sg_status sg_gpu_span_end(sg_gpu *gpu);
+
+/* Remembers the shape of a product if gpu->timed. */
+sg_status sg_gpu_note_product(sg_gpu *gpu, sg_phase phase, const sg_product *product);
 
 /* Adds the spans recorded so far to gpu->timing; waits for the stream. */
 sg_status sg_gpu_collect_spans(sg_gpu *gpu);
 
-/* sg_backend.take_times, the same for both engines: collects, then switches. */
+/* sg_backend.take_times, the same for both engines: collects spans, times the products noted, then switches.
+ */
 sg_status sg_gpu_take_times(sg_gpu *gpu, bool on);
 
 /* ---- weights ---- */
@@ -205,6 +221,22 @@ sg_status sg_steps_pop(sg_steps *steps, sg_gpu *gpu, sg_step_result *result, dou
 sg_status sg_steps_reset(sg_steps *steps, sg_gpu *gpu);
 
 /* ---- measurements ---- */
+
+#define SG_BURST_MS 5.0f          /* what is measured lasts as long, */
+enum { SG_BURST_MOST = 1 << 12 }; /* or is launched so many times */
+
+typedef sg_status (*sg_gpu_work)(sg_gpu *gpu, const void *context);
+
+/* Seconds of one `run`: of `repeats` bursts of runs launched back to back, between two events each, the
+ * median. */
+sg_status sg_gpu_median_seconds(sg_gpu *gpu, sg_gpu_work run, const void *context, int repeats,
+                                double *seconds);
+
+/* Fills `count` elements of a fresh block with random operands in [-0.5, 0.5). */
+sg_status sg_gpu_make_operand(sg_gpu *gpu, sg_block *block, int64_t count);
+
+/* Versions of the driver, CUDA and cuBLAS; that of cuDNN is left as it is. */
+void sg_gpu_versions(const sg_gpu *gpu, sg_versions *versions);
 
 /* sg_backend.peak and .ceilings, the same for both engines. */
 sg_status sg_gpu_peak(sg_gpu *gpu, int64_t units, int64_t level_rows, int64_t all_rows, sg_peak *peak);

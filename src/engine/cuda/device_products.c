@@ -19,7 +19,7 @@ static sg_status check_sizes(const sg_product *p)
 }
 
 /* cuBLAS is column-major: what it takes for C, B and A are our transposes, so C' = B' A'. */
-static sg_status multiply(sg_gpu *gpu, const sg_product *p)
+sg_status sg_gpu_multiply(sg_gpu *gpu, const sg_product *p)
 {
     const float one = 1, zero = 0;
     cudaDataType_t type = gpu->operand == SG_OPERAND_BF16 ? CUDA_R_16BF : CUDA_R_32F;
@@ -37,69 +37,21 @@ sg_status sg_gpu_product(sg_gpu *gpu, sg_phase phase, const sg_product *p)
 {
     if (p->m == 0 || p->n == 0)
         return SG_OK;
-    SG_TRY(sg_gpu_span_begin(gpu, phase));
     if (p->k == 0) {
         SG_CUDA(cudaMemsetAsync(p->c, 0, (size_t)(p->m * p->n) * sizeof(float), gpu->stream), "a product");
-    } else {
-        SG_TRY(check_sizes(p));
-        SG_TRY(multiply(gpu, p));
+        return SG_OK;
     }
+    SG_TRY(check_sizes(p));
+    SG_TRY(sg_gpu_multiply(gpu, p));
     gpu->timing.flops[phase] += 2.0 * (double)p->m * (double)p->n * (double)p->k;
-    return sg_gpu_span_end(gpu);
+    return sg_gpu_note_product(gpu, phase, p);
 }
 
 /* ---- measurements ---- */
 
-enum { PEAK_REPEATS = 20, LAUNCHES = 10 };
+enum { PEAK_REPEATS = 5 };
 
-typedef sg_status (*work)(sg_gpu *gpu, const void *context);
-
-static int compare_floats(const void *x, const void *y)
-{
-    float a = *(const float *)x, b = *(const float *)y;
-    return (a > b) - (a < b);
-}
-
-static sg_status time_between(sg_gpu *gpu, cudaEvent_t begin, cudaEvent_t end, work run, const void *context,
-                              int repeats, float *ms)
-{
-    for (int r = -1; r < repeats; r++) { /* the first is for warming up */
-        SG_CUDA(cudaEventRecord(begin, gpu->stream), "taking times");
-        for (int i = 0; i < LAUNCHES; i++)
-            SG_TRY(run(gpu, context));
-        SG_CUDA(cudaEventRecord(end, gpu->stream), "taking times");
-        SG_CUDA(cudaEventSynchronize(end), "taking times");
-        if (r >= 0)
-            SG_CUDA(cudaEventElapsedTime(&ms[r], begin, end), "taking times");
-    }
-    return SG_OK;
-}
-
-/* Median seconds of one `run`, of several launched in a row. */
-static sg_status median_seconds(sg_gpu *gpu, work run, const void *context, int repeats, double *seconds)
-{
-    cudaEvent_t begin = NULL, end = NULL;
-    float *ms;
-    SG_TRY(sg_alloc(&ms, repeats, "times"));
-    sg_status status = SG_OK;
-    if (cudaEventCreate(&begin) != cudaSuccess || cudaEventCreate(&end) != cudaSuccess)
-        status = sg_cuda_failed((int)cudaPeekAtLastError(), "taking times", __FILE__, __LINE__);
-    if (status == SG_OK)
-        status = time_between(gpu, begin, end, run, context, repeats, ms);
-    if (status == SG_OK) {
-        qsort(ms, (size_t)repeats, sizeof *ms, compare_floats);
-        *seconds = 1e-3 * (double)ms[repeats / 2] / LAUNCHES;
-    }
-    if (begin)
-        (void)cudaEventDestroy(begin);
-    if (end)
-        (void)cudaEventDestroy(end);
-    free(ms);
-    return status;
-}
-
-/* Fills `count` elements of a fresh block with random operands in [-0.5, 0.5). */
-static sg_status make_operand(sg_gpu *gpu, sg_block *block, int64_t count)
+sg_status sg_gpu_make_operand(sg_gpu *gpu, sg_block *block, int64_t count)
 {
     enum { PIECE = 1 << 20 };
     sg_block piece = {0};
@@ -129,7 +81,7 @@ static sg_status make_operand(sg_gpu *gpu, sg_block *block, int64_t count)
 
 static sg_status run_product(sg_gpu *gpu, const void *context)
 {
-    return multiply(gpu, context);
+    return sg_gpu_multiply(gpu, context);
 }
 
 /* Rate of one product, in GFLOP/s; a, b and c of `shape` are set here. */
@@ -139,16 +91,16 @@ static sg_status product_rate(sg_gpu *gpu, sg_product shape, int repeats, double
     double seconds = 0;
     sg_status status = check_sizes(&shape);
     if (status == SG_OK)
-        status = make_operand(gpu, &a, shape.m * shape.k);
+        status = sg_gpu_make_operand(gpu, &a, shape.m * shape.k);
     if (status == SG_OK)
-        status = make_operand(gpu, &b, shape.k * shape.n);
+        status = sg_gpu_make_operand(gpu, &b, shape.k * shape.n);
     if (status == SG_OK)
         status = sg_gpu_reserve(gpu, &c, (size_t)(shape.m * shape.n), sizeof(float), "measurement");
     shape.a = a.data;
     shape.b = b.data;
     shape.c = c.data;
     if (status == SG_OK)
-        status = median_seconds(gpu, run_product, &shape, repeats, &seconds);
+        status = sg_gpu_median_seconds(gpu, run_product, &shape, repeats, &seconds);
     if (status == SG_OK)
         *gflops = 2e-9 * (double)shape.m * (double)shape.n * (double)shape.k / seconds;
     sg_gpu_release(&a);
@@ -199,19 +151,19 @@ static sg_status memory_rates(sg_gpu *gpu, const sg_ceilings_shape *shape, sg_bl
     size_t size = (size_t)shape->size * (size_t)shape->size * sizeof(float) / gpu->operand_size;
     size_t values = (size_t)shape->rows * (size_t)shape->columns;
     double seconds = 0;
-    SG_TRY(make_operand(gpu, &block[0], (int64_t)size));
+    SG_TRY(sg_gpu_make_operand(gpu, &block[0], (int64_t)size));
     SG_TRY(sg_gpu_reserve(gpu, &block[1], size, gpu->operand_size, "measurement"));
     memory_work w = {.from = block[0].data, .to = block[1].data, .bytes = size * gpu->operand_size};
-    SG_TRY(median_seconds(gpu, run_copy, &w, shape->repeats, &seconds));
+    SG_TRY(sg_gpu_median_seconds(gpu, run_copy, &w, shape->repeats, &seconds));
     ceilings->copy_gbs = 2e-9 * (double)w.bytes / seconds;
-    SG_TRY(make_operand(gpu, &block[2], (int64_t)(values * sizeof(float) / gpu->operand_size)));
+    SG_TRY(sg_gpu_make_operand(gpu, &block[2], (int64_t)(values * sizeof(float) / gpu->operand_size)));
     SG_TRY(sg_gpu_reserve(gpu, &block[3], 2 * (size_t)shape->rows, sizeof(double), "measurement"));
     w = (memory_work){.from = block[2].data,
                       .rows = shape->rows,
                       .columns = shape->columns,
                       .skewness = block[3].data,
                       .kurtosis = (double *)block[3].data + shape->rows};
-    SG_TRY(median_seconds(gpu, run_moments, &w, shape->repeats, &seconds));
+    SG_TRY(sg_gpu_median_seconds(gpu, run_moments, &w, shape->repeats, &seconds));
     ceilings->moments_gbs = 1e-9 * (double)(values * sizeof(float)) / seconds;
     return SG_OK;
 }

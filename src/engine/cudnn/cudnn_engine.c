@@ -67,9 +67,20 @@ static void describe(sg_cudnn *cudnn)
     sg_cudnn_add_version(cudnn->description, sizeof cudnn->description);
 }
 
+/* auto is what this cuDNN computes rightly. */
 static sg_status open_parts(sg_cudnn *cudnn, const sg_engine_options *options)
 {
-    SG_TRY(sg_gpu_open(&cudnn->gpu, options->device_index, options->precision));
+    bool old = cudnnGetVersion() < SG_CUDNN_BF16_VERSION;
+    sg_precision precision = options->precision;
+    if (old && precision == SG_PRECISION_BF16)
+        return sg_fail(SG_E_DEVICE,
+                       "precision = bf16 needs cuDNN " SG_CUDNN_BF16_TEXT
+                       " or newer: older ones compute LSTMs "
+                       "wrongly in bf16, and this one is %zu.%zu.%zu; use tf32 or fp32, or --device cuda",
+                       SG_CUDNN_VERSION_PARTS(cudnnGetVersion()));
+    if (old && precision == SG_PRECISION_AUTO)
+        precision = SG_PRECISION_FP32;
+    SG_TRY(sg_gpu_open(&cudnn->gpu, options->device_index, precision));
     SG_TRY(open_library(cudnn));
     SG_TRY(open_rnn(cudnn));
     SG_TRY(sg_weights_open(&cudnn->weights, &cudnn->gpu, &cudnn->spec, 1));
@@ -101,6 +112,12 @@ static const char *description_cudnn(const void *self)
 static const char *precision_cudnn(const void *self)
 {
     return sg_gpu_precision_name(&((const sg_cudnn *)self)->gpu);
+}
+
+static void versions_cudnn(const void *self, sg_versions *versions)
+{
+    sg_gpu_versions(&((const sg_cudnn *)self)->gpu, versions);
+    versions->cudnn = (int)cudnnGetVersion();
 }
 
 /* ---- weights ---- */
@@ -220,6 +237,7 @@ const sg_backend sg_cudnn_backend = {
     .close = close_cudnn,
     .description = description_cudnn,
     .precision = precision_cudnn,
+    .versions = versions_cudnn,
     .load = load_cudnn,
     .store = store_cudnn,
     .load_optimizer = load_optimizer_cudnn,

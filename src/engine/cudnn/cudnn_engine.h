@@ -34,6 +34,13 @@ sg_status sg_cudnn_failed(int error, const char *what, const char *file, int lin
             return sg_cudnn_failed(sg_cudnn_, (what), __FILE__, __LINE__); \
     } while (0)
 
+/* ---- versions ---- */
+
+/* The first cuDNN whose LSTM in bf16 can be trusted. */
+enum { SG_CUDNN_BF16_VERSION = 91300 };
+#define SG_CUDNN_BF16_TEXT              "9.13"
+#define SG_CUDNN_VERSION_PARTS(version) (version) / 10000, (version) / 100 % 100, (version) % 100
+
 /* ---- state ---- */
 
 /* Device memory that grows with the batches. */

@@ -8,14 +8,16 @@ void sg_cudnn_add_version(char *text, size_t size)
 {
     size_t version = cudnnGetVersion(), used = strlen(text);
     if (used < size)
-        snprintf(text + used, size - used, ", cuDNN %zu.%zu.%zu", version / 10000, version / 100 % 100,
-                 version % 100);
+        snprintf(text + used, size - used, ", cuDNN %zu.%zu.%zu", SG_CUDNN_VERSION_PARTS(version));
 }
 
 static sg_status describe(int index, char *text, size_t size)
 {
     SG_TRY(sg_gpu_describe(index, text, size));
     sg_cudnn_add_version(text, size);
+    size_t used = strlen(text);
+    if (cudnnGetVersion() < SG_CUDNN_BF16_VERSION)
+        snprintf(text + used, size - used, ", too old for bf16 (" SG_CUDNN_BF16_TEXT ")");
     return SG_OK;
 }
 
