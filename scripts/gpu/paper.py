@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tarfile
 import time
 from pathlib import Path
@@ -77,7 +78,9 @@ def overhead(check: Check) -> float:
 
 
 def complete_runs(folder: Path, model: str) -> int:
-    return sum((run / "model.h5").exists() for run in folder.glob(f"runs/model{model}_seed*"))
+    """As `sipgpu experiment` sees it: a record stands for a run."""
+    models = {path.parent.name for path in folder.glob(f"runs/model{model}_seed*/model.h5")}
+    return len(models | {path.stem for path in folder.glob(f"records/model{model}_seed*.h5")})
 
 
 def epochs_done(folder: Path, model: str, seed: int) -> int:
@@ -156,6 +159,7 @@ def train_later(check: Check, entry: dict[str, Any], model: str, folder: Path) -
 def stage_train(check: Check, entry: dict[str, Any]) -> None:
     """Ten seeds of 1.0, alone on the GPU, since their time is a figure; 1.1; the printed recipe; two layers."""
     entry["notes"] = []
+    restore(check)
     paper, literal = check.work / "experiment", check.work / "literal"
     seeds = check.shape.seeds
     jobs = [(f"model{model}", (paper, CONFIG, model, seeds, "paper", "1 layer")) for model in ("1.0", "1.1")]
@@ -187,6 +191,17 @@ def fill_packs(sizes: list[tuple[int, str]]) -> tuple[list[list[str]], list[str]
     return [sorted(names) for names in packs if names], left_out
 
 
+def restore(check: Check) -> None:
+    """Brings records back that are only in the packs of an earlier call, maybe on another machine."""
+    for path in sorted(check.out.glob("records*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar.getmembers():
+                target = check.work / member.name
+                if re.fullmatch(r"(experiment|literal)/records/[\w.]+\.h5", member.name) and not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(tar.extractfile(member).read())
+
+
 def pack(check: Check) -> dict[str, Any]:
     """Writes what runs recorded into OUT/records<i>.tar."""
     files = {str(path.relative_to(check.work)): path for folder in ("experiment", "literal")
@@ -204,6 +219,7 @@ def pack(check: Check) -> dict[str, Any]:
 
 
 def stage_pack(check: Check, entry: dict[str, Any]) -> None:
+    restore(check)
     entry.update(pack(check))
     if not entry["records"]:
         raise Skip("there are no records")

@@ -590,6 +590,18 @@ def test_a_run_that_is_cut_leaves_checkpoints(gpu_check: GpuCheck, bundle: Path)
     assert gpu_check.report["stages"]["pack"]["records"] == 41
 
 
+def test_goes_on_where_only_the_returned_files_are(gpu_check: GpuCheck, bundle: Path) -> None:
+    """On another machine of the same kind: JSON and packs stand for the runs."""
+    run_fake(gpu_check, bundle, "paper", "--seconds", 45, "--stages", "train,pack", FAULT="--models 1.1=slow")
+    assert gpu_check.report["stages"]["pack"]["records"] == 10
+    shutil.rmtree(gpu_check.out / "work")
+    assert run_fake(gpu_check, bundle, "paper", "--stages", "train,pack").returncode == 0
+    assert not any("--models 1.0" in call and "literal" not in call for call in calls(bundle))
+    assert gpu_check.report["stages"]["pack"]["records"] == 41
+    with tarfile.open(gpu_check.out / "records1.tar") as tar:
+        assert len(tar.getnames()) == 41
+
+
 def test_packs(gpu_check: GpuCheck, bundle: Path) -> None:
     """At most 6 files of at most 15 MB, which with JSON and log are 8; what does not fit is named."""
     for bytes_, records, packs, code in ((2_000_000, 41, 6, 0), (2_600_000, 30, 6, 1)):
