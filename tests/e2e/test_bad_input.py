@@ -13,7 +13,7 @@ from typing import Callable, Iterator
 import h5py
 import numpy as np
 import pytest
-from conftest import Sipgpu, assert_same_tensors, contents, history, settings
+from conftest import Sipgpu, assert_same_tensors, changing, contents, history, settings
 
 Edit = Callable[[Path, Callable[[h5py.File], object]], Path]
 
@@ -422,7 +422,7 @@ def test_resume_of_a_complete_run_with_other_settings(sipgpu: Sipgpu, corpus: Pa
 ], ids=["no optimizer", "NaN in v", "NaN in params", "negative update", "absurd epoch"])
 def test_resume_from_a_damaged_checkpoint(sipgpu: Sipgpu, corpus: Path, broken: Path,
                                           change: Callable[[h5py.File], object], names: tuple[str, ...]) -> None:
-    with h5py.File(broken / "checkpoint.h5", "r+") as f:
+    with changing(broken / "checkpoint.h5") as f:
         change(f)
     before = contents(broken)
     sipgpu.refuses("train", "--corpus", corpus, "--out", broken, *RUN, "--resume", alone=False,
