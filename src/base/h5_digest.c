@@ -11,10 +11,15 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { SIGNATURE = 8, LENGTH_AT = 8, DIGEST_AT = 16 };
+enum { SIGNATURE = SG_H5_START, LENGTH_AT = 8, DIGEST_AT = 16 };
 
 static const uint8_t magic[SIGNATURE] = {0x89, 'S', 'I', 'P', 'H', '\r', '\n', 0x1a};
 static const uint8_t hdf5[SIGNATURE] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+
+bool sg_h5_is_start(const void *start)
+{
+    return memcmp(start, hdf5, SIGNATURE) == 0 || memcmp(start, magic, SIGNATURE) == 0;
+}
 
 void sg_h5_digest_make(uint8_t block[SG_H5_DIGEST_BLOCK], const void *data, size_t bytes)
 {

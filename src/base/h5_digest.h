@@ -11,7 +11,10 @@
 #include "base/status.h"
 #include <stdint.h>
 
-enum { SG_H5_DIGEST_BLOCK = 512 };
+enum { SG_H5_DIGEST_BLOCK = 512, SG_H5_START = 8 };
+
+/* Whether a file whose first bytes these are is HDF5, with a digest or without. */
+bool sg_h5_is_start(const void *start);
 
 /* The block that goes before `bytes` bytes of `data`. */
 void sg_h5_digest_make(uint8_t block[SG_H5_DIGEST_BLOCK], const void *data, size_t bytes);

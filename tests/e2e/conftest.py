@@ -71,9 +71,9 @@ class Sipgpu:
         assert result.code == 0, result.err
         return result
 
-    def start(self, *words: Any) -> subprocess.Popen[str]:
+    def start(self, *words: Any, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(self.words(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, env=self.environment)
+                                stderr=subprocess.PIPE, text=True, env={**self.environment, **(env or {})})
 
     def refuses(self, *words: Any, names: tuple[Any, ...], code: int = 1, alone: bool = True, **options: Any) -> str:
         """Runs a command that must fail with one line on stderr that holds `names`; returns the line.
@@ -194,12 +194,12 @@ def quick_run(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def fault(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
-    """fault(plan) is an environment in which writing checkpoints goes wrong as fault.c says."""
+def fault(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """fault(plan) is an environment in which writing checkpoints goes wrong as fault.c says; FAULT_FILE=... may follow."""
     library = tmp_path_factory.mktemp("fault") / "fault.so"
     source = Path(__file__).with_name("fault.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
-    return lambda plan: {"LD_PRELOAD": str(library), "FAULT": plan}
+    return lambda plan, **more: {"LD_PRELOAD": str(library), "FAULT": plan, **{key: str(more[key]) for key in more}}
 
 
 @pytest.fixture
