@@ -1,8 +1,8 @@
 /* fault.c: preloaded into the program under test; lets writing a file of a run go wrong at a chosen moment.
  *
  * FAULT = "CALL:COUNT:EFFECT": at call number COUNT (0: at every call) of CALL (write, fsync or rename) on
- * FAULT_FILE (checkpoint.h5 if that is not set), either "kill" the process (for write: after half of the bytes),
- * fail with "full" (ENOSPC), or "wait" until the file FAULT_UNTIL is there.
+ * FAULT_FILE (checkpoint.h5 if that is not set), either "kill" the process (for write: after half of the
+ * bytes), fail with "full" (ENOSPC), or "wait" until the file FAULT_UNTIL is there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
