@@ -340,6 +340,13 @@ static void drain_writer(run *r)
     sg_writer_drain(r->writer);
 }
 
+/* After a failure: what is said and done next does not depend on what is still being written. */
+static void settle(run *r)
+{
+    drain_writer(r);
+    hear_writer(r);
+}
+
 static bool is_due(const run *r)
 {
     double seconds = r->config->checkpoint_seconds;
@@ -431,21 +438,24 @@ static bool is_better(const run *r, const sg_history_line *line)
     return pd > r->model.best_pd || (pd == r->model.best_pd && line->loss < r->model.best_loss);
 }
 
-static sg_status keep_best(run *r, const sg_history_line *line)
+/* The weights are in r->model; evaluate() has seen to that. */
+static void keep_best(run *r, const sg_history_line *line)
 {
-    if (!r->config->keep_best || !is_better(r, line))
-        return SG_OK;
     bool validated = isfinite(line->pd[SG_SPLIT_VALIDATION]);
-    SG_TRY(sg_engine_store(r->engine, &r->model.params));
+    if (!r->config->keep_best || !is_better(r, line))
+        return;
     r->model.best_pd = line->pd[validated ? SG_SPLIT_VALIDATION : SG_SPLIT_TRAIN];
     r->model.best_loss = line->loss;
     sg_writer_best(r->writer, &r->model);
-    return SG_OK;
 }
 
-/* Appends to history.csv; says where the run can be taken up if that fails. */
-static sg_status record(const run *r, const sg_history_line *line)
+/* Appends to history.csv; says where the run can be taken up if that fails.  A file that is being written may
+ * have taken the last room on the disk for the moment. */
+static sg_status record(run *r, const sg_history_line *line)
 {
+    if (sg_history_append(r->paths.history, line) == SG_OK)
+        return SG_OK;
+    settle(r);
     sg_status status = sg_history_append(r->paths.history, line);
     if (status != SG_OK && sg_path_exists(r->paths.checkpoint))
         return sg_fail_prefix(status, "epoch %lld was not recorded (the last checkpoint is intact)",
@@ -453,14 +463,16 @@ static sg_status record(const run *r, const sg_history_line *line)
     return status;
 }
 
-/* Evaluates all splits; until it is done, the epoch is not closed and the run can be saved as it stands. */
+/* Evaluates all splits, and takes the weights over if they are the best; until it is done, the epoch is not
+ * closed and the run can be saved as it stands. */
 static sg_status evaluate(run *r, sg_history_line *line)
 {
     if (!line->evaluated)
         return SG_OK;
     SG_TRY(sg_engine_infer_all(r->engine, &r->set, &r->outputs));
     sg_split_pd(r->corpus, r->outputs.argmax, line->pd);
-    return SG_OK;
+    bool best = r->config->keep_best && is_better(r, line);
+    return best ? sg_engine_store(r->engine, &r->model.params) : SG_OK;
 }
 
 /* The end of an epoch: evaluation, history, best weights, checkpoint. */
@@ -482,7 +494,7 @@ static sg_status close_epoch(run *r, double epoch_seconds)
     r->model.partial_loss = 0;
     r->model.partial_right = 0;
     if (line.evaluated) {
-        SG_TRY(keep_best(r, &line));
+        keep_best(r, &line);
         r->model.goal_reached = c->stop_when_train_pd > 0 && line.pd[SG_SPLIT_TRAIN] >= c->stop_when_train_pd;
     }
     line.seconds = seconds_so_far(r);
@@ -509,13 +521,6 @@ static sg_status run_updates(run *r)
         SG_TRY(checkpoint_if_due(r));
     }
     return end_updates(r, 0);
-}
-
-/* What is said of a failure next is true once nothing is being written any more. */
-static void settle(run *r)
-{
-    drain_writer(r);
-    hear_writer(r);
 }
 
 static sg_status run_epoch(run *r)

@@ -83,6 +83,8 @@ static void finish(sg_writer *w, sg_status status)
             keep_failed_best(w);
     } else {
         news->written++;
+        news->status = SG_OK;
+        news->text[0] = '\0';
         if (w->job == BEST)
             w->written = w->writing;
     }

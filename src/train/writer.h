@@ -48,7 +48,7 @@ void sg_writer_drain(sg_writer *writer);
 /* What became of writes of one file since the last call. */
 typedef struct {
     int written;      /* times it was put in place */
-    sg_status status; /* SG_OK, or of the last write that failed, and */
+    sg_status status; /* of the last write, and if it failed */
     char text[1024];  /* its message */
 } sg_writer_news;
 
