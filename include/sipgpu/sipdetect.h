@@ -48,7 +48,7 @@ typedef enum {
     SIPDETECT_E_MESSAGE = 6      /* the text is no SIP message */
 } sipdetect_status;
 
-/* "0.1.0". */
+/* "0.2.0". */
 SIPDETECT_API const char *sipdetect_version(void);
 
 /* One line about this thread's last failure; "" if there was none. */

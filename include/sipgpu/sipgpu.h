@@ -35,7 +35,7 @@ typedef enum {
     SIPGPU_E_OTHER = 6
 } sipgpu_status;
 
-/* "0.1.0". */
+/* "0.2.0". */
 SIPGPU_API const char *sipgpu_version(void);
 
 /* One line about this thread's last failure. */

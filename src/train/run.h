@@ -47,7 +47,7 @@ typedef struct {
  * of another machine. */
 sg_status sg_provenance_write(const sg_provenance *provenance, const char *path);
 
-/* "sipgpu 0.1.0 (commit)", for the tool attribute of files. */
+/* "sipgpu 0.2.0 (commit)", for the tool attribute of files. */
 const char *sg_tool_name(void);
 
 #endif

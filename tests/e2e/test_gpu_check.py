@@ -108,7 +108,7 @@ def answer():
     if name == "interpreter":
         return [] if words[0] == "-c" else torch()
     if words[0] == "version":
-        return {"tool": "sipgpu 0.1.0 (%s)" % os.environ.get("COMMIT", "0123456789ab")}
+        return {"tool": "sipgpu 0.2.0 (%s)" % os.environ.get("COMMIT", "0123456789ab")}
     if words[0] == "devices":
         return [{"device": d, "usable": True, "description": "a fake"} for d in ("cpu", "cuda:0", "cudnn:0")]
     if words[:2] == ["bench", "compare"]:
