@@ -49,8 +49,8 @@ static bool type_fits(hid_t stored, hid_t memory)
     return H5Tget_sign(stored) == H5T_SGN_NONE && have < room;
 }
 
-/* Deflate packs at most about 1032 : 1.  A file that declares more values than its bytes can hold is refused
- * before memory for them is taken. */
+/* Deflate compresses by at most about 1032 : 1.  A file that declares more values than its bytes can hold is
+ * refused before memory is allocated. */
 #define PACKING_MAX 1100
 
 static sg_status check_bytes(const sg_h5 *file, const char *name, hid_t dataset, size_t size, int rank,
@@ -82,14 +82,14 @@ static sg_status check_dataset(const sg_h5 *file, const char *name, hid_t datase
     if (foreign)
         return sg_fail(SG_E_FORMAT, "%s: %s is stored outside the file", file->path, name);
     if (have != rank)
-        return sg_fail(SG_E_FORMAT, "%s: %s has %d dimensions, %d are wanted", file->path, name, have, rank);
+        return sg_fail(SG_E_FORMAT, "%s: %s has %d dimensions, expected %d", file->path, name, have, rank);
     if (!fits)
         return sg_fail(SG_E_FORMAT, "%s: %s has the wrong type", file->path, name);
     for (int k = 0; k < rank; k++) {
         if (sizes[k] > INT64_MAX / 2)
             return sg_fail(SG_E_FORMAT, "%s: %s is too large", file->path, name);
         if (want && want[k] >= 0 && (int64_t)sizes[k] != want[k])
-            return sg_fail(SG_E_FORMAT, "%s: %s has size %lld in dimension %d, %lld is wanted", file->path,
+            return sg_fail(SG_E_FORMAT, "%s: %s has size %lld in dimension %d, expected %lld", file->path,
                            name, (long long)sizes[k], k, (long long)want[k]);
         if (dims)
             dims[k] = (int64_t)sizes[k];
@@ -102,10 +102,10 @@ sg_status sg_h5_dataset(const sg_h5 *file, const char *name, hid_t memory_type, 
 {
     *dataset = H5I_INVALID_HID;
     if (!sg_h5_has(file, name))
-        return sg_fail(SG_E_FORMAT, "%s: there is no dataset %s (links are not followed)", file->path, name);
+        return sg_fail(SG_E_FORMAT, "%s: dataset %s is missing (links are not followed)", file->path, name);
     hid_t id = H5Dopen2(file->id, name, H5P_DEFAULT);
     if (id < 0)
-        return sg_fail(SG_E_FORMAT, "%s: %s is no dataset", file->path, name);
+        return sg_fail(SG_E_FORMAT, "%s: %s is not a dataset", file->path, name);
     sg_status status = check_dataset(file, name, id, memory_type, rank, want, dims);
     if (status != SG_OK)
         H5Dclose(id);
@@ -249,7 +249,7 @@ sg_status sg_h5_check_format(const sg_h5 *file, const char *format, int64_t vers
                        format);
     SG_TRY(sg_h5_get_text(file, "/", "format", text, sizeof text));
     if (strcmp(text, format) != 0)
-        return sg_fail(SG_E_FORMAT, "%s: format is '%s', '%s' is wanted", file->path, text, format);
+        return sg_fail(SG_E_FORMAT, "%s: format is '%s', expected '%s'", file->path, text, format);
     SG_TRY(sg_h5_get_int(file, "/", "version", INT64_MIN, INT64_MAX, &version));
     if (version < 1 || version > version_max)
         return sg_fail(SG_E_FORMAT, "%s: %s version %lld; this program reads 1 to %lld", file->path, format,

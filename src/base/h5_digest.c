@@ -56,8 +56,8 @@ static sg_status read_at(int fd, const char *path, size_t offset, void *out, siz
     return SG_OK;
 }
 
-/* Whether a file that begins so, `bytes` bytes of it, had a digest when it was written.  One damaged byte
- * does not hide that: either the magic is there, or the HDF5 signature behind the block. */
+/* Whether a file had a digest when it was written, judging by its first `bytes` bytes.  One damaged byte does
+ * not hide that: either the magic or the HDF5 signature after the block is intact. */
 static bool had_digest(const uint8_t *head, size_t bytes)
 {
     size_t known = bytes < SIGNATURE ? bytes : SIGNATURE;

@@ -1,4 +1,4 @@
-/* h5_file.c: HDF5 files as wholes: the lock, opening and closing, with and without a digest. */
+/* h5_file.c: the lock, and opening and closing HDF5 files, with and without a digest. */
 #include "base/files.h"
 #include "base/h5.h"
 #include "base/h5_digest.h"
@@ -64,7 +64,7 @@ sg_status sg_h5_open(sg_h5 *file, const char *path)
     return status;
 }
 
-/* ---- images: libhdf5 is lent one buffer, of which it would make three copies ---- */
+/* ---- images: libhdf5 uses our buffer instead of making three copies of it ---- */
 
 static void *lend(size_t bytes, H5FD_file_image_op_t operation, void *image)
 {
@@ -111,7 +111,7 @@ static herr_t keep_image(void *image)
 
 static hid_t open_image_locked(void *image, size_t bytes)
 {
-    static unsigned long opened; /* libhdf5 takes two images of one name for one file */
+    static unsigned long opened; /* libhdf5 treats two images with the same name as one file */
     char name[48];
     H5FD_file_image_callbacks_t lent = {.image_malloc = lend,
                                         .image_memcpy = leave,
@@ -143,7 +143,7 @@ sg_status sg_h5_open_image(sg_h5 *file, const char *name, void *image, size_t by
     sg_h5_unlock();
     free(image);
     file->image = NULL;
-    return sg_fail(SG_E_FORMAT, "%s: no HDF5 file, or a damaged one", name);
+    return sg_fail(SG_E_FORMAT, "%s: not an HDF5 file, or a damaged one", name);
 }
 
 sg_status sg_h5_open_digest(sg_h5 *file, const char *path, bool *digest)
@@ -221,7 +221,7 @@ static sg_status write_image(const char *path, const char *image, size_t bytes)
     return sg_atomic_commit(&out);
 }
 
-/* What libhdf5 gives is without the user block. */
+/* libhdf5 returns the image without the user block. */
 sg_status sg_h5_take_image(sg_h5 *file, void **image, size_t *bytes)
 {
     size_t block = file->digest ? SG_H5_DIGEST_BLOCK : 0;

@@ -19,7 +19,7 @@ sg_status sg_json_print(cJSON *object, FILE *out)
     char *text = cJSON_Print(object);
     cJSON_Delete(object);
     if (!text)
-        return sg_fail(SG_E_MEMORY, "out of memory while JSON was made");
+        return sg_fail(SG_E_MEMORY, "out of memory while writing JSON");
     fprintf(out, "%s\n", text);
     cJSON_free(text);
     return SG_OK;

@@ -1,4 +1,4 @@
-/* json.h: printing JSON objects.  Shares that are not defined (nothing to count) are null.
+/* json.h: printing JSON objects.  Undefined shares (nothing to count) are null.
  */
 #ifndef SG_BASE_JSON_H
 #define SG_BASE_JSON_H

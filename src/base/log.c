@@ -10,8 +10,8 @@
 
 static sg_log_level process_level = SG_LOG_NORMAL;
 
-/* What this thread writes to and last wrote there.  Threads without a sink share the terminal; only one of
- * them draws a progress line. */
+/* Where this thread writes, and what it last wrote there.  Threads without a sink share the terminal; only
+ * one of them draws a progress line. */
 static _Thread_local struct {
     FILE *sink; /* NULL: standard error */
     sg_log_level sink_level;

@@ -1,9 +1,9 @@
 /* log.h: what a person sees while a command runs.  Everything here goes to standard error, so that standard
- * output holds results only.  On a terminal the progress line is rewritten in place; elsewhere it becomes a
- * plain line now and then.
+ * output holds results only.  On a terminal the progress line is rewritten in place; elsewhere a plain line
+ * is printed now and then.
  *
- * A thread that does a job of its own beside others can be given a sink: a stream that takes all that this
- * thread has to say, results too, as plain lines.
+ * A thread can be given a sink: a stream that receives everything the thread prints, including results, as
+ * plain lines.
  */
 #ifndef SG_BASE_LOG_H
 #define SG_BASE_LOG_H
@@ -13,13 +13,14 @@
 
 typedef enum { SG_LOG_QUIET, SG_LOG_NORMAL, SG_LOG_VERBOSE } sg_log_level;
 
-/* The level of this thread's sink; without one, of the process: set that before any thread starts. */
+/* Sets the level of this thread's sink or, if it has none, of the process.  Set the latter before any thread
+ * starts. */
 void sg_log_set_level(sg_log_level level);
 sg_log_level sg_log_get_level(void);
 
 /* From now on this thread writes to `sink` instead of standard error and output, at SG_LOG_NORMAL whatever
- * the level of the process; NULL: as before.  Threads that it starts have no part in it.  The caller keeps
- * the stream. */
+ * the level of the process; NULL restores the default.  Threads that it starts are not affected.  The caller
+ * owns the stream. */
 void sg_log_set_sink(FILE *sink);
 
 /* Where this thread prints results: its sink, or standard output. */
@@ -32,8 +33,7 @@ void sg_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Shown with --verbose only. */
 void sg_detail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* "sipgpu: " and the text of this thread's last error, with --verbose also where it arose; ends a progress
- * line. */
+/* Prints "sipgpu: " and this thread's last error, and with --verbose where it arose; ends a progress line. */
 void sg_log_error(void);
 
 /* Replaces the progress line.  Without a terminal, prints a plain line at most every 15 seconds, or now if

@@ -16,7 +16,8 @@ sg_status sg_alloc_bytes(void **out, size_t count, size_t size, const char *what
         rounded = ALIGNMENT;
     void *p = aligned_alloc(ALIGNMENT, rounded);
     if (!p)
-        return sg_fail(SG_E_MEMORY, "%s: out of memory (%.1f MiB wanted)", what, (double)bytes / (1 << 20));
+        return sg_fail(SG_E_MEMORY, "%s: out of memory (%.1f MiB requested)", what,
+                       (double)bytes / (1 << 20));
     memset(p, 0, rounded);
     *out = p;
     return SG_OK;

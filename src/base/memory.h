@@ -12,7 +12,7 @@ sg_status sg_alloc_bytes(void **out, size_t count, size_t size, const char *what
 #define sg_alloc(out, count, what) sg_alloc_bytes((void **)(out), (size_t)(count), sizeof **(out), (what))
 
 /* Grows *array (element size `size`) so that it holds at least `need` elements; *capacity is kept.  New
- * elements are not set.  For arrays from this function or NULL with capacity 0. */
+ * elements are not set.  The array must come from this function, or be NULL with capacity 0. */
 sg_status sg_grow_bytes(void **array, size_t *capacity, size_t need, size_t size, const char *what);
 
 #define sg_grow(array, capacity, need, what) \

@@ -15,11 +15,11 @@ typedef struct {
  * 1] and is not empty at 0 and 1, where most figures here lie. */
 sg_rate sg_rate_make(int64_t hits, int64_t total);
 
-/* McNemar's exact test of two detectors on the same dialogs: `first` of them only the first one got right,
- * `second` only the second one.  The two-sided p-value under the hypothesis that either is as likely; 1 if
- * they never differ.  Q. McNemar, "Note on the sampling error of the difference between correlated
- * proportions or percentages", Psychometrika 12 (1947), with the binomial distribution instead of its
- * approximation. */
+/* McNemar's exact test of two detectors on the same dialogs: only the first detector got `first` of them
+ * right, only the second got `second` right.  Returns the two-sided p-value under the hypothesis that both
+ * cases are equally likely; 1 if the detectors never differ.  Q. McNemar, "Note on the sampling error of the
+ * difference between correlated proportions or percentages", Psychometrika 12 (1947), with the binomial
+ * distribution instead of its approximation. */
 double sg_mcnemar_exact(int64_t first, int64_t second);
 
 #endif

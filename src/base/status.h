@@ -1,8 +1,8 @@
 /* status.h: how functions report failure.
  *
- * Every function that can fail returns an sg_status.  The one that finds the fault calls sg_fail() with a
- * sentence that says what was wrong, where, and what to do; callers pass the status up with SG_TRY.  Only
- * main() prints the sentence and exits.  The sentence is kept per thread: the last one wins.
+ * Every function that can fail returns an sg_status.  The function that finds the fault calls sg_fail() with
+ * a message that says what went wrong, where, and what to do.  Callers return the status with SG_TRY. Only
+ * main() prints the message and exits.  Each thread keeps its last message.
  */
 #ifndef SG_BASE_STATUS_H
 #define SG_BASE_STATUS_H
@@ -15,10 +15,10 @@ typedef enum {
     SG_E_USAGE,       /* the command line is wrong: exit code 2 */
     SG_E_CONFIG,      /* a configuration or request that cannot be carried out */
     SG_E_IO,          /* the operating system refused */
-    SG_E_FORMAT,      /* a file is not what it should be */
+    SG_E_FORMAT,      /* a file has the wrong format or is damaged */
     SG_E_MEMORY,      /* out of memory */
     SG_E_NUMERIC,     /* a loss, weight or gradient is not finite */
-    SG_E_DEVICE,      /* a processor, driver or library cannot do what is asked */
+    SG_E_DEVICE,      /* a processor, driver or library cannot do what was asked */
     SG_E_INTERRUPTED, /* stopped by a signal, state saved */
     SG_E_INTERNAL     /* a defect of this program */
 } sg_status;
@@ -27,7 +27,8 @@ typedef enum {
 sg_status sg_fail_at(const char *file, int line, sg_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Puts "prefix: " before the recorded message; returns `status`.  For callers that know the file or key. */
+/* Puts "prefix: " before the recorded message; returns `status`.  For callers that know which file or key is
+ * meant. */
 sg_status sg_fail_prefix(sg_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The message of this thread's last sg_fail, "" if none.  Control bytes are replaced by '?'. */

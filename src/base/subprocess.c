@@ -12,7 +12,7 @@
 
 enum { TEXT_MAX = 1024 };
 
-/* In the copy: the error text goes through the pipe, the status is the exit code. */
+/* In the child: the error text goes through the pipe, the status is the exit code. */
 static _Noreturn void run_copy(sg_subprocess_work work, void *context, int out)
 {
     const struct rlimit none = {0, 0};
@@ -31,7 +31,7 @@ static _Noreturn void run_copy(sg_subprocess_work work, void *context, int out)
     _exit((int)status);
 }
 
-/* Reads to the end of the pipe, that is, of the copy. */
+/* Reads until the pipe closes, which is when the child ends. */
 static void read_text(int in, char text[TEXT_MAX])
 {
     size_t length = 0;
@@ -67,7 +67,7 @@ sg_status sg_subprocess_run(sg_subprocess_work work, void *context, const char *
     while (waitpid(pid, &outcome, 0) < 0 && errno == EINTR)
         ;
     const sg_status status = (sg_status)WEXITSTATUS(outcome);
-    /* A failure without words is no failure of ours: a sanitizer ended it. */
+    /* A failure without a message is not one of ours: a sanitizer ended the child. */
     if (!WIFEXITED(outcome) || (status != SG_OK && !text[0]))
         return sg_fail(SG_E_FORMAT, "%s", crashed);
     return status == SG_OK ? SG_OK : sg_fail(status, "%s", text);

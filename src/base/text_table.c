@@ -122,7 +122,7 @@ static void write_csv(const sg_text_table *table, FILE *out)
 
 static size_t width_of(const sg_text_table *table, size_t column)
 {
-    size_t width = table->style == SG_STYLE_MARKDOWN ? 3 : 1; /* a rule of Markdown wants three dashes */
+    size_t width = table->style == SG_STYLE_MARKDOWN ? 3 : 1; /* a Markdown rule needs three dashes */
     for (size_t i = column; i < table->cells; i += table->columns)
         width = strlen(table->cell[i]) > width ? strlen(table->cell[i]) : width;
     return width;
@@ -154,7 +154,7 @@ static void write_aligned(const sg_text_table *table, const size_t *width, FILE 
 sg_status sg_text_table_write(const sg_text_table *table, FILE *out)
 {
     if (table->failed)
-        return sg_fail(SG_E_MEMORY, "out of memory while a table was made");
+        return sg_fail(SG_E_MEMORY, "out of memory while making a table");
     if (table->columns == 0 || table->cells % table->columns)
         return sg_fail(SG_E_INTERNAL, "a table of %zu columns has %zu cells", table->columns, table->cells);
     if (table->style == SG_STYLE_CSV) {

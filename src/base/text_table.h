@@ -1,8 +1,8 @@
-/* text_table.h: one table, written for a terminal, as Markdown or as CSV.
+/* text_table.h: a table, written for a terminal, as Markdown or as CSV.
  *
- * Built cell by cell, heads first; a row is full when it has as many cells as there are heads.  In a terminal
- * and in Markdown a share reads "93.54%"; CSV holds all digits, and counts and interval in columns of their
- * own.  A failed allocation is kept and reported by sg_text_table_write.
+ * It is built cell by cell, heads first; a row is full when it has as many cells as there are heads.  In a
+ * terminal and in Markdown a share reads "93.54%"; CSV holds all digits, and counts and interval in columns
+ * of their own.  A failed allocation is remembered and reported by sg_text_table_write.
  */
 #ifndef SG_BASE_TEXT_TABLE_H
 #define SG_BASE_TEXT_TABLE_H
@@ -42,8 +42,8 @@ void sg_text_table_interval(sg_text_table *table,
 void sg_text_table_share(sg_text_table *table, double share);
 void sg_text_table_value(sg_text_table *table, double value, int digits);
 
-/* Writes the table; the first column is aligned left, the others right.  SG_E_MEMORY if a cell got lost,
- * SG_E_INTERNAL if the last row is not full. */
+/* Writes the table; the first column is aligned left, the others right.  SG_E_MEMORY if a cell could not be
+ * stored, SG_E_INTERNAL if the last row is not full. */
 sg_status sg_text_table_write(const sg_text_table *table, FILE *out);
 
 /* One CSV field, quoted where needed (RFC 4180). */

@@ -1,7 +1,7 @@
-/* counts.h: how many dialogs of each class each split holds.
+/* class_counts.h: how many dialogs of each class each split holds.
  *
- * All dialogs of a class have the same sequence, so a network and a detector say the same of each of them:
- * results for a corpus follow from results for its classes and these counts.
+ * All dialogs of a class have the same sequence, so a network or detector gives the same answer for each.
+ * Results for a corpus follow from results for its classes and these counts.
  */
 #ifndef SG_CORPUS_CLASS_COUNTS_H
 #define SG_CORPUS_CLASS_COUNTS_H

@@ -13,9 +13,9 @@ sg_status sg_conventions_read(const sg_h5 *file, char rule[16], bool *collapsed)
         SG_TRY(sg_h5_get_text(file, "/", "retransmissions", repeats, sizeof repeats));
     *collapsed = strcmp(repeats, "collapse") == 0;
     if (strcmp(rule, "paper/1") != 0 && strcmp(rule, "cseq/1") != 0)
-        return sg_fail(SG_E_FORMAT, "%s: type_rule is '%s'; paper/1 or cseq/1 is wanted", file->path, rule);
+        return sg_fail(SG_E_FORMAT, "%s: type_rule is '%s', expected paper/1 or cseq/1", file->path, rule);
     if (!*collapsed && strcmp(repeats, "keep") != 0)
-        return sg_fail(SG_E_FORMAT, "%s: retransmissions is '%s'; keep or collapse is wanted", file->path,
+        return sg_fail(SG_E_FORMAT, "%s: retransmissions is '%s', expected keep or collapse", file->path,
                        repeats);
     return SG_OK;
 }

@@ -1,5 +1,5 @@
-/* conventions.h: the root attributes that corpora and models share, on which training and detection must
- * agree: type_rule, what makes a message type (sip/alphabet.h), and retransmissions, whether copies are left
+/* conventions.h: root attributes that corpora and models share and on which training and detection must
+ * agree: type_rule says what makes a message type (sip/alphabet.h), retransmissions whether copies are left
  * out.
  */
 #ifndef SG_CORPUS_CONVENTIONS_H

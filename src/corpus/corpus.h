@@ -1,11 +1,11 @@
 /* corpus.h: a set of SIP dialogs in memory, and its HDF5 file.
  *
- * A dialog is a sequence of message types.  Type ids are 1..M; 0 is padding and stands after the last message
+ * A dialog is a sequence of message types.  Type ids are 1..M; 0 is padding and follows the last message
  * (Definition 4 of the paper).  A class is a unique sequence of the whole corpus (Definition 7).
  *
  * File layout (HDF5, readable by any HDF5 tool).  Root attributes: format "sipgpu-corpus", version 1,
  * max_length, num_classes, source, tool; optional: type_rule (what makes a message type, sip/alphabet.h;
- * "paper/1" if it is not there), retransmissions ("keep" or "collapse": copies are left out).  Datasets:
+ * "paper/1" if it is missing), retransmissions ("keep" or "collapse": copies are left out).  Datasets:
  *
  *   /alphabet             [M] strings: the name of type id i+1
  *   /dialogs/sequence     [D, L] u8 (u16 when M > 255), zero padded
@@ -36,7 +36,7 @@ typedef struct {
     int64_t dialogs;    /* D */
     char **alphabet;    /* [M] */
     char source[256];   /* how it was made */
-    char type_rule[16]; /* what makes a type: "paper/1", "cseq/1"; "" counts as the former */
+    char type_rule[16]; /* what makes a type: "paper/1" or "cseq/1"; "" means paper/1 */
     bool collapsed;     /* retransmissions are left out */
 
     int32_t *label; /* [D], 0..N-1; the sequence of dialog d is that of class label[d] */
@@ -54,7 +54,7 @@ typedef struct {
 } sg_corpus;
 
 /* Reads and checks a whole file: format, version, rank, size, type, range, padding against length, label
- * against class sequence, links and external storage refused.  One clear sentence otherwise. */
+ * against class sequence, links and external storage refused.  Errors say what is wrong and where. */
 sg_status sg_corpus_read(sg_corpus *corpus, const char *path);
 
 /* Writes through a temporary name.  `tool` goes into the root attribute (program and version). */
@@ -62,7 +62,7 @@ sg_status sg_corpus_write(const sg_corpus *corpus, const char *path, const char 
 
 void sg_corpus_free(sg_corpus *corpus);
 
-/* Indices of the dialogs of one split in rising order; *rows is released with free(). */
+/* Indices of the dialogs of one split in rising order; release *rows with free(). */
 sg_status sg_corpus_rows(const sg_corpus *corpus, sg_split split, int64_t **rows, int64_t *count);
 
 /* Recomputes corpus->digest. */

@@ -120,7 +120,7 @@ static sg_status read_classes(const sg_h5 *file, sg_corpus *corpus)
     return check_unique(file, corpus);
 }
 
-/* Labels are known before the sequences are read: how many dialogs each class has follows. */
+/* Labels are read before the sequences, so they give the number of dialogs of each class. */
 static sg_status check_labels(const sg_h5 *file, const sg_corpus *corpus)
 {
     int64_t *count;
@@ -212,7 +212,7 @@ done:
     return status;
 }
 
-/* How many dialogs there are is what /dialogs/label says; everything else must agree. */
+/* /dialogs/label says how many dialogs there are; everything else must agree. */
 static sg_status read_count(const sg_h5 *file, sg_corpus *corpus)
 {
     hid_t dataset;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The chunk size of sg_h5_create_dataset: blocks that coincide with chunks are compressed once. */
+/* The chunk size of sg_h5_create_dataset: blocks that match chunks are compressed only once. */
 #define BLOCK_BYTES ((int64_t)1 << 20)
 
 static sg_status write_attributes(sg_h5 *file, const sg_corpus *corpus, const char *tool)

@@ -26,7 +26,7 @@ typedef enum { CALL_ID, TIME, MESSAGE, FROM, TO, ROLES } role;
 
 enum { SYNONYMS_MAX = 8 };
 
-/* Where a role has several columns, the first of this list that is there and not empty counts. */
+/* If a role has several columns, the first in this list that is present and not empty is used. */
 static const char *const role_names[ROLES][SYNONYMS_MAX] = {
     {"call_id", "sip.call_id", "callid"},
     {"time", "frame.time_epoch", "timestamp", "time_epoch", "frame.time_relative"},
@@ -37,7 +37,7 @@ static const char *const role_names[ROLES][SYNONYMS_MAX] = {
 
 typedef struct {
     int column[ROLES][SYNONYMS_MAX]; /* -1: none */
-    int most;                        /* the last column that must be there */
+    int most;                        /* the last required column */
 } layout;
 
 /* Lower case, '-' and ' ' as '_'. */
@@ -71,7 +71,7 @@ static bool has_role(const layout *l, role r)
     return false;
 }
 
-/* Fills the layout from column names; returns the name of a needed role that has no column, or NULL. */
+/* Fills the layout from column names; returns the name of a required role that has no column, or NULL. */
 static const char *read_layout(layout *l, char *const *names, int count)
 {
     memset(l, -1, sizeof *l);
@@ -118,7 +118,7 @@ static sg_status layout_from_option(layout *l, const char *columns)
                 names[i]);
     }
     const char *missing = read_layout(l, names, count);
-    return missing ? sg_fail(SG_E_USAGE, "--columns %s: there is no column %s", columns, missing) : SG_OK;
+    return missing ? sg_fail(SG_E_USAGE, "--columns %s: column %s is missing", columns, missing) : SG_OK;
 }
 
 /* The first non-empty cell of a role, or NULL. */
@@ -229,8 +229,7 @@ static sg_status find_layout(const sg_import *import, layout *l, const sg_table_
     const char *missing = reader->fault ? "call_id" : read_layout(l, reader->cell, reader->cells);
     if (missing)
         return sg_fail(SG_E_FORMAT,
-                       "%s:%" PRId64
-                       ": no column %s in the header '%s'; wanted are call_id, time and message "
+                       "%s:%" PRId64 ": no column %s in the header '%s'; expected call_id, time and message "
                        "(or method and status), or --columns for a table without header",
                        name, reader->line, missing, reader->excerpt);
     return SG_OK;
@@ -290,7 +289,7 @@ static sg_status read_wanted(sg_import *import)
             return sg_fail(SG_E_USAGE, "--alphabet: '%s' is neither a method nor a status code", names[i]);
         SG_TRY(sg_text_set_add(&import->wanted, type, &number));
         if (number != i)
-            return sg_fail(SG_E_USAGE, "--alphabet: %s stands there twice", type);
+            return sg_fail(SG_E_USAGE, "--alphabet: %s is listed twice", type);
     }
     return count ? SG_OK : sg_fail(SG_E_USAGE, "--alphabet is empty");
 }

@@ -1,5 +1,5 @@
-/* import.h: a corpus from lists of SIP messages, as tshark -T fields, sngrep or a call server's log give
- * them.
+/* import.h: makes a corpus from lists of SIP messages, such as the output of tshark -T fields or sngrep, or
+ * the log of a call server.
  *
  * Each record of a table (table_reader.h) is one message.  Columns are known by name, from a header or from
  * sg_import_options.columns:
@@ -25,9 +25,9 @@ typedef struct {
     const char *alphabet; /* "INVITE,ACK,..."; the rest becomes OTHER; NULL: by types_max */
     int64_t max_length;   /* L; 0: the longest dialog */
     int64_t min_length;   /* shorter dialogs are left out */
-    bool drop_long;       /* leave out dialogs beyond max_length; else cut them */
+    bool drop_long;       /* leave out dialogs longer than max_length; otherwise cut them */
     bool file_order;      /* keep the order of the files instead of that of time */
-    bool any_names;       /* types and `alphabet` may be names of other forms as well: 200-INVITE */
+    bool any_names;       /* types and `alphabet` may have other names too: 200-INVITE */
 } sg_import_options;
 
 typedef enum {
@@ -54,27 +54,27 @@ typedef struct {
 
 typedef struct sg_import sg_import;
 
-/* The strings of `options` must outlive the import.  SG_E_USAGE for columns or alphabet that make no sense.
+/* The strings of `options` must outlive the import.  SG_E_USAGE for invalid columns or an invalid alphabet.
  */
 sg_status sg_import_open(sg_import **import, const sg_import_options *options);
 void sg_import_close(sg_import *import); /* NULL is fine */
 
-/* Reads one table; `name` stands in messages.  SG_E_FORMAT "name:line: ..." if its columns are unknown. */
+/* Reads one table; messages call it `name`.  SG_E_FORMAT "name:line: ..." if its columns are unknown. */
 sg_status sg_import_read(sg_import *import, FILE *in, const char *name);
 
-/* The same for a table whose first record has been read: the reader stands at it. */
+/* The same for a table whose first record has been read already. */
 sg_status sg_import_read_from(sg_import *import, sg_table_reader *reader, const char *name);
 
-/* Whether a record names the columns that are needed. */
+/* Whether a record names the required columns. */
 bool sg_import_is_header(char *const *cells, int count);
 
-/* Adds one message that comes from elsewhere: the dialog's name, nanoseconds since 1970, the name of its type
- * and who it is from (NULL: not known). */
+/* Adds one message from another source: the dialog's name, nanoseconds since 1970, the name of the message's
+ * type, and its sender (NULL if not known). */
 sg_status sg_import_add(sg_import *import, const char *call_id, int64_t time, const char *type,
                         const char *from);
 
 /* Makes the corpus: dialogs and classes in order of first appearance, all in train.  SG_E_FORMAT if nothing
- * is left. The report is filled in any case. */
+ * is left. The report is always filled in. */
 sg_status sg_import_finish(sg_import *import, sg_corpus *corpus, sg_import_report *report);
 
 /* The time of a cell in nanoseconds since 1970: seconds with a fraction, or ISO 8601 (UTC unless it says

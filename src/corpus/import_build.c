@@ -1,4 +1,4 @@
-/* From messages to a corpus. */
+/* import_build.c: from messages to a corpus. */
 #include "base/memory.h"
 #include "corpus/import_internal.h"
 #include "corpus/sequence_set.h"
@@ -40,7 +40,7 @@ static sg_status choose_commonest(const sg_import *import, sg_corpus *corpus, co
     int32_t types = import->types.count;
     int64_t kept = types <= import->options.types_max ? types : import->options.types_max - 1;
     for (int32_t k = 0; k < kept; k++) {
-        /* Someone's method may be called OTHER; it then shares the id. */
+        /* A method may be called OTHER; it then shares the id. */
         if (kept < types && strcmp(use[k].name, OTHER) == 0)
             continue;
         SG_TRY(add_name(corpus, use[k].name));
@@ -58,7 +58,7 @@ static sg_status choose_wanted(const sg_import *import, sg_corpus *corpus, const
     return SG_OK;
 }
 
-/* Types without an id get that of OTHER, which is added if it is not there. */
+/* Types without an id get that of OTHER, which is added if it is missing. */
 static sg_status fold_others(sg_import *import, sg_corpus *corpus, const type_use *use, uint16_t *id)
 {
     int other = 0;
@@ -210,8 +210,7 @@ static sg_status add_dialogs(builder *b)
     for (int32_t d = 0; d < dialogs; d++)
         SG_TRY(add_dialog(b, d));
     if (corpus->dialogs == 0)
-        return sg_fail(SG_E_FORMAT, "none of the %d dialogs is left: their lengths are not within the limits",
-                       dialogs);
+        return sg_fail(SG_E_FORMAT, "none of the %d dialogs has a length within the limits", dialogs);
     return SG_OK;
 }
 
@@ -259,7 +258,7 @@ static sg_status nothing_left(const sg_import *import)
             return sg_fail(SG_E_FORMAT, "no usable message among %lld records; the first (%s) is %s",
                            (long long)import->report.records, sg_skip_reason_text(r),
                            import->report.first_skipped[r]);
-    return sg_fail(SG_E_FORMAT, "there are no messages");
+    return sg_fail(SG_E_FORMAT, "the input holds no messages");
 }
 
 sg_status sg_import_finish(sg_import *import, sg_corpus *corpus, sg_import_report *report)

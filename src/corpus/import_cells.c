@@ -1,4 +1,4 @@
-/* What single cells mean. */
+/* import_cells.c: what single cells mean. */
 #include "corpus/import.h"
 
 #include <ctype.h>
@@ -6,7 +6,7 @@
 
 static const int64_t second = 1000000000;
 
-/* Reads exactly `digits` digits; false if they are not there. */
+/* Reads exactly `digits` digits; false if they are missing. */
 static bool read_digits(const char **p, int digits, int *value)
 {
     *value = 0;

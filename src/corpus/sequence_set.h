@@ -7,7 +7,7 @@
 
 typedef struct {
     int32_t count;    /* unique sequences */
-    uint16_t *tokens; /* all of them, one after the other */
+    uint16_t *tokens; /* all of them, concatenated */
     uint64_t *start;  /* [count + 1] where each begins in tokens */
     int64_t *times;   /* [count] how often each was added */
     uint32_t *slots;  /* open addressing, number + 1; 0 is empty */

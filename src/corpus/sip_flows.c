@@ -1,4 +1,4 @@
-/* The flows of sip_model.h.  Sections are of RFC 3261 unless another RFC is named. */
+/* sip_flows.c: the flows of sip_model.h.  Section numbers refer to RFC 3261 unless another RFC is named. */
 #include "corpus/sip_model.h"
 
 /* Sends of one request on UDP before its timer gives up: timer B (17.1.1.2) and timer F (17.1.2.2). */
@@ -28,7 +28,7 @@ static void say(flow *f, sg_sip_type type)
         f->tokens[f->length++] = f->model->id[type];
 }
 
-/* True with probability p; the less likely outcome becomes likelier with variety. */
+/* True with probability p; variety makes the less likely outcome likelier. */
 static bool chance(flow *f, double p)
 {
     double rare = (p < 0.5 ? p : 1 - p) * f->variety;
@@ -37,7 +37,7 @@ static bool chance(flow *f, double p)
     return sg_random_double(f->random) < (p < 0.5 ? rare : 1 - rare);
 }
 
-/* How many times in a row something happens again, at most `most`. */
+/* How many times in a row something is repeated, at most `most`. */
 static int repeats(flow *f, double p, int most)
 {
     int n = 0;
@@ -235,7 +235,7 @@ static void any_request(flow *f)
     }
 }
 
-/* What happens between ACK and BYE.  Most calls are quiet; of the others each has a habit. */
+/* What happens between ACK and BYE. Most calls are quiet; each of the others has a habit. */
 static void talk(flow *f)
 {
     double mean = f->rates->in_call_events * (chance(f, f->rates->long_calls) ? 4 : 1);
@@ -281,8 +281,8 @@ static void answer(flow *f)
 
 /* ---- setting up a call (13) ---- */
 
-/* An attempt that ends in `code` and is followed by another INVITE: challenge, redirection (8.1.3.4), session
- * timer (RFC 4028), extension (21.4.15). */
+/* An attempt that is answered with `code` and followed by another INVITE: challenge, redirection (8.1.3.4),
+ * session timer (RFC 4028), extension (21.4.15). */
 static void attempt(flow *f, sg_sip_type code, bool trying)
 {
     invite(f, trying);
@@ -446,7 +446,7 @@ static void registration(flow *f)
         authorised(f, SG_SIP_REGISTER, SG_SIP_200, each ? r->register_challenge : r->stale_nonce, 0.03);
 }
 
-/* 11, as used to keep a NAT binding open or to watch a peer. */
+/* 11, used to keep a NAT binding open or to monitor a peer. */
 static void keep_alive(flow *f)
 {
     const sg_sip_rates *r = f->rates;

@@ -1,10 +1,10 @@
-/* sip_model.h: a SIP user agent and its call server, as a source of dialogs.
+/* sip_model.h: a model of a SIP user agent and its call server, which generates dialogs.
  *
- * A dialog is written message by message, as seen at the server's side towards one user agent, by walking the
+ * A dialog is written message by message, as the server sees it towards one user agent.  It follows the
  * transactions of RFC 3261 (section numbers in sip_flows.c): calls with authentication, provisional
  * responses, forks, cancellation, refusal, redirection and in-dialog requests; registration and its
  * refreshes; OPTIONS keep-alives; subscriptions; retransmissions on timers A to K.  Flows that need a message
- * type which the alphabet lacks are not taken.
+ * type outside the alphabet are not used.
  */
 #ifndef SG_CORPUS_SIP_MODEL_H
 #define SG_CORPUS_SIP_MODEL_H
@@ -61,8 +61,8 @@ typedef enum {
 /* "INVITE", ..., "200", ... */
 const char *sg_sip_type_name(sg_sip_type type);
 
-/* How often what happens.  Probabilities, unless said otherwise; counts are means of geometric laws.  Each
- * is a key of section [synth], described in synth.c. */
+/* How often things happen.  Values are probabilities unless stated otherwise; counts are means of geometric
+ * distributions.  Each is a key of section [synth], described in synth.c. */
 typedef struct {
     /* What a dialog is; weights, need not sum to 1. */
     double call, registration, keep_alive, subscription, notification, message, publication;
@@ -95,9 +95,9 @@ enum { SG_SIP_TYPES_MIN = 2 };
  * numbered in the order of sg_sip_type.  18 gives the alphabet of preset paper. */
 void sg_sip_model_open(sg_sip_model *model, const sg_sip_rates *rates, int message_types, int max_length);
 
-/* Writes one dialog into tokens[max_length]; returns its length, or 0 when it came out longer than
- * max_length. `variety` >= 1 multiplies the chance of every less likely turn, up to 1/2: 1 for ordinary
- * traffic, more to find unusual dialogs. */
+/* Writes one dialog into tokens[max_length]; returns its length, or 0 if it became longer than max_length.
+ * `variety` >= 1 multiplies the probability of every less likely turn, up to 1/2: use 1 for ordinary traffic,
+ * more to find unusual dialogs. */
 int sg_sip_model_dialog(const sg_sip_model *model, sg_random *random, double variety, uint16_t *tokens);
 
 #endif

@@ -14,8 +14,8 @@ const char *sg_sip_type_name(sg_sip_type type)
     return type < SG_SIP_TYPES ? names[type] : "?";
 }
 
-/* From the indispensable to the exotic.  A type stands after those that its shortest flow needs, so that each
- * prefix of two or more is an alphabet in which every type can occur. */
+/* From the indispensable to the exotic.  A type follows those that its shortest flow needs, so every prefix
+ * of two or more is an alphabet in which every type can occur. */
 static const sg_sip_type usefulness[SG_SIP_TYPES] = {
     SG_SIP_OPTIONS,
     SG_SIP_200,

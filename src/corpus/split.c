@@ -44,7 +44,7 @@ static sg_status check_sizes(const sg_corpus *corpus, const int64_t size[SG_SPLI
     return SG_OK;
 }
 
-/* Steps [first, last) of the shuffle.  The stream must stand where the steps before have left it. */
+/* Steps [first, last) of the shuffle.  The stream must be where the previous steps left it. */
 static void shuffle_steps(sg_random *random, int32_t *items, int64_t count, int64_t first, int64_t last)
 {
     for (int64_t i = first; i < last; i++) {
@@ -85,8 +85,9 @@ typedef struct {
     int64_t target[2], distance;
 } search;
 
-/* Shuffles labels instead of dialogs: the same split up to which dialog of a class is meant.  Most seeds are
- * ruled out once the train dialogs are drawn, as these alone fix how many dialogs are unseen in all. */
+/* Shuffles labels instead of dialogs: the same split, except for which dialog of a class is meant.  Most
+ * seeds are ruled out once the train dialogs are drawn, because these alone fix the total number of unseen
+ * dialogs. */
 static bool try_seed(search *s, uint64_t seed)
 {
     const sg_corpus *corpus = s->corpus;

@@ -1,9 +1,9 @@
-/* split.h: which dialogs train, which validate, which test.
+/* split.h: which dialogs are for training, validation and test.
  *
- * A split is a function of (seed, sizes, number of dialogs) alone: the dialogs are shuffled by Fisher and
- * Yates with the Philox stream (seed, SG_RANDOM_SPLIT, 0); the first go to train, the next to validation, the
- * rest to test.  A dialog of validation or test is unseen when no dialog of its class is in train
- * (section IV-B of the paper).
+ * A split is a function of (seed, sizes, number of dialogs) alone: the dialogs are shuffled (Fisher-Yates)
+ * with the Philox stream (seed, SG_RANDOM_SPLIT, 0); the first go to train, the next to validation, the rest
+ * to test.  A dialog of validation or test is unseen when no dialog of its class is in train (section IV-B of
+ * the paper).
  */
 #ifndef SG_CORPUS_SPLIT_H
 #define SG_CORPUS_SPLIT_H
@@ -19,8 +19,8 @@ sg_status sg_split_sizes(int64_t dialogs, const double share[SG_SPLITS], int64_t
 sg_status sg_split_draw(sg_corpus *corpus, const int64_t size[SG_SPLITS], uint64_t seed);
 
 /* Sets the split of the first seed at or after `seed` with exactly `unseen_validation` and `unseen_test`
- * unseen dialogs; *tries is how many seeds were looked at.  SG_E_CONFIG after tries_max of them, naming the
- * nearest. */
+ * unseen dialogs; *tries is the number of seeds tried.  SG_E_CONFIG after tries_max of them; the message
+ * names the nearest. */
 sg_status sg_split_search(sg_corpus *corpus, const int64_t size[SG_SPLITS], uint64_t seed,
                           int64_t unseen_validation, int64_t unseen_test, int64_t tries_max, int64_t *tries);
 

@@ -148,7 +148,7 @@ static int common_prefix(const sg_corpus *corpus, int32_t a, int32_t b)
     return t;
 }
 
-/* Sorted by sequence, a class adds to the trie what it does not share with the one before it. */
+/* Sorted by sequence, a class adds to the trie whatever it does not share with the previous one. */
 static void measure_batch(const sg_corpus *corpus, int32_t *labels, int64_t rows, sg_batch_statistics *sum)
 {
     qsort_r(labels, (size_t)rows, sizeof *labels, compare_sequences, (void *)corpus);

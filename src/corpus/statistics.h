@@ -1,4 +1,4 @@
-/* statistics.h: what section IV-A of the paper says of its data set, for any corpus. */
+/* statistics.h: the figures that section IV-A of the paper gives for its data set, for any corpus. */
 #ifndef SG_CORPUS_STATISTICS_H
 #define SG_CORPUS_STATISTICS_H
 
@@ -39,7 +39,7 @@ typedef struct {
     sg_batch_statistics batch;
 } sg_corpus_statistics;
 
-/* `batch` rows are cut to the size of train.  Release with sg_corpus_statistics_free. */
+/* `batch` is limited to the size of train.  Release with sg_corpus_statistics_free. */
 sg_status sg_corpus_statistics_make(sg_corpus_statistics *statistics, const sg_corpus *corpus, int64_t batch);
 void sg_corpus_statistics_free(sg_corpus_statistics *statistics);
 

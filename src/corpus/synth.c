@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Streams of SG_RANDOM_SYNTH: changing how one thing is drawn leaves the others. */
+/* Streams of SG_RANDOM_SYNTH: changing how one thing is drawn does not affect the others. */
 enum { STREAM_DIALOGS, STREAM_REPAIR, STREAM_LABELS, STREAM_USER_AGENTS, STREAM_TIMES, STREAM_CALL_IDS };
 
 /* ---- multiplicities ---- */
@@ -66,7 +66,7 @@ typedef struct {
 } maker;
 
 /* Draws until `unique` sequences are known, and at least as many dialogs as tell the common ones from the
- * rare.  When new ones become scarce, variety rises. */
+ * rare.  When new ones become rare, variety rises. */
 static sg_status draw_sequences(maker *m, uint64_t seed)
 {
     const sg_synth_options *o = m->options;
@@ -84,14 +84,14 @@ static sg_status draw_sequences(maker *m, uint64_t seed)
         }
         if (m->draws < enough)
             continue;
-        /* A fifth of new ones is worth going on; 40 rounds in a row with hardly any are the end. */
+        /* Goes on while a fifth of them are new; gives up after 40 rounds in a row with hardly any. */
         bool scarce = (m->set.count - before) * 5 < round;
         poor = (m->set.count - before) * 200 < round ? poor + 1 : 0;
         variety = scarce && variety < 64 ? variety * 1.3 : variety;
         if (poor > 40)
             return sg_fail(SG_E_CONFIG,
                            "the model made only %d unique dialogs of at most %" PRId64 " messages in %" PRId64
-                           " draws, %" PRId64 " are wanted; lower synth.unique, or raise synth.max_length or "
+                           " draws, %" PRId64 " are needed; lower synth.unique, or raise synth.max_length or "
                            "synth.message_types",
                            m->set.count, o->max_length, m->draws, o->unique);
     }
@@ -281,7 +281,7 @@ static sg_status fill_alphabet(sg_corpus *corpus, const sg_sip_model *model)
 }
 
 /* Shuffles the ranks over the dialogs, then numbers classes in the order of their first dialog, as an import
- * would: a label tells nothing about how common its class is. */
+ * would, so a label says nothing about how common its class is. */
 static sg_status fill_classes(sg_corpus *corpus, const maker *m, const int64_t *count, uint64_t seed)
 {
     int64_t at = 0;
@@ -308,7 +308,7 @@ static sg_status fill_classes(sg_corpus *corpus, const maker *m, const int64_t *
     return SG_OK;
 }
 
-/* Every user agent has a dialog; the rest go by rank like a Zipf law. */
+/* Every user agent has at least one dialog; the rest are distributed by rank (Zipf). */
 static sg_status fill_user_agents(sg_corpus *corpus, const sg_synth_options *o, uint64_t seed)
 {
     int64_t agents = o->user_agents, at = 0, spare = o->dialogs - agents;
@@ -329,7 +329,7 @@ static sg_status fill_user_agents(sg_corpus *corpus, const sg_synth_options *o, 
     return SG_OK;
 }
 
-/* Arrivals of a Poisson process whose rate follows the time of day, in whole microseconds. */
+/* Arrival times in whole microseconds: a Poisson process whose rate depends on the time of day. */
 static void fill_times(sg_corpus *corpus, const sg_synth_options *o, uint64_t seed)
 {
     const double day = 86400, busiest = 15 * 3600;

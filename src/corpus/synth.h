@@ -16,7 +16,7 @@
 typedef enum { SG_SYNTH_PAPER, SG_SYNTH_SMALL } sg_synth_preset;
 #define SG_SYNTH_PRESETS "paper|small"
 
-/* Section [synth] of a configuration.  -1 stands for "to be derived"; sg_synth_resolve says how. */
+/* Section [synth] of a configuration.  -1 means "derive it"; see sg_synth_resolve. */
 typedef struct {
     int64_t dialogs, user_agents, unique, once, message_types, max_length;
     double zipf_exponent, zipf_shift;
@@ -41,19 +41,19 @@ sg_status sg_synth_resolve(sg_synth_options *options, sg_synth_preset preset);
 
 typedef struct {
     int64_t draws;        /* dialogs drawn from the model to find the unique ones */
-    int64_t split_tries;  /* split seeds looked at; 0 without unseen targets */
+    int64_t split_tries;  /* split seeds tried; 0 without targets for unseen dialogs */
     double zipf_exponent; /* as used */
 } sg_synth_report;
 
-/* Makes a corpus from resolved options.  SG_E_CONFIG when the options cannot be met: one sentence says which.
+/* Makes a corpus from resolved options.  SG_E_CONFIG if the options cannot be met; the message says which.
  */
 sg_status sg_synth_corpus(sg_corpus *corpus, const sg_synth_options *options, uint64_t seed,
                           sg_synth_report *report);
 
 /* ---- parts, for tests and for synth.c ---- */
 
-/* Multiplicities of `repeated` classes that sum to `dialogs`, each at least 2, falling like the law of Zipf
- * and Mandelbrot (rank + shift)^-exponent. dialogs >= 2 * repeated. */
+/* Multiplicities of `repeated` classes that sum to `dialogs`, each at least 2, falling by the Zipf-Mandelbrot
+ * law (rank + shift)^-exponent. dialogs >= 2 * repeated. */
 void sg_zipf_counts(int64_t *count, int64_t repeated, int64_t dialogs, double exponent, double shift);
 
 #endif

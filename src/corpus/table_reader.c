@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A quote that is never closed swallows no more than this. */
+/* A quote that is never closed consumes no more than this. */
 enum { QUOTED_LINES_MAX = 64, RECORD_BYTES_MAX = 1 << 20 };
 
 void sg_table_open(sg_table_reader *reader, FILE *in, char separator)
@@ -100,8 +100,8 @@ static sg_status split_cells(sg_table_reader *reader)
     return SG_OK;
 }
 
-/* Reads one line without its end into *text; *length < 0 at the end of the file.  Of a line that is longer
- * than a record may be, just enough is kept to see that. */
+/* Reads one line without its end into *text; *length < 0 at the end of the file.  Of a line longer than a
+ * record may be, only enough is kept to detect it. */
 static sg_status read_line(sg_table_reader *reader, char **text, size_t *size, ssize_t *length)
 {
     size_t n = 0;

@@ -1,10 +1,9 @@
-/* table_reader.h: records of a CSV or TSV text, one at a time, with distrust.
+/* table_reader.h: reads CSV or TSV text, one record at a time; the text is not trusted.
  *
  * Cells are separated by tab, comma or semicolon.  With comma and semicolon a cell may be quoted as in RFC
- * 4180: separators and line ends inside it are text, a doubled quote is a quote.  With tab, as tshark writes
- * it, a cell is quoted only if it starts and ends with a quote and those between are doubled; anything else
- * is taken as it stands.  LF and CRLF end lines, a byte order mark is passed over, empty lines are no
- * records.
+ * 4180: separators and line ends inside quotes are text, and a doubled quote is a quote.  With tab, as tshark
+ * writes it, a cell is quoted only if it starts and ends with a quote and those between are doubled; anything
+ * else is taken literally.  Lines end with LF or CRLF; a byte order mark and empty lines are skipped.
  */
 #ifndef SG_CORPUS_TABLE_READER_H
 #define SG_CORPUS_TABLE_READER_H
@@ -21,12 +20,12 @@ typedef struct {
     char **cell;       /* trimmed of blanks, valid until the next record */
     const char *fault; /* why the record cannot be read, or NULL */
     char excerpt[80];  /* the beginning of the record, for messages */
-    char *text, *next; /* the record, and lines that continue it: 1 MiB each at the most */
+    char *text, *next; /* the record, and lines that continue it: at most 1 MiB each */
     size_t text_size, next_size, cell_size;
     int64_t lines; /* read so far */
 } sg_table_reader;
 
-/* `separator` 0: the one of tab, semicolon and comma that the first record shows. */
+/* `separator` 0: tab, semicolon or comma, whichever the first record uses. */
 void sg_table_open(sg_table_reader *reader, FILE *in, char separator);
 
 /* Reads the next record; *more is false at the end.  A record that cannot be split has `fault` set and no

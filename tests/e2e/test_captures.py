@@ -24,9 +24,9 @@ DIFFERENCES = {
 
 # Captures from tests of other tools that hold nothing a dialog can be made of, and what import says.
 EMPTY = {
-    "suricata-verify__tests__http-evader__http-evader-486__input.pcap": "there are no messages",
-    "suricata-verify__tests__http-evader__http-evader-488__input.pcap": "there are no messages",
-    "zeek__testing__btest__Traces__sip__sip-junk-before-request.pcap": "there are no messages",
+    "suricata-verify__tests__http-evader__http-evader-486__input.pcap": "the input holds no messages",
+    "suricata-verify__tests__http-evader__http-evader-488__input.pcap": "the input holds no messages",
+    "zeek__testing__btest__Traces__sip__sip-junk-before-request.pcap": "the input holds no messages",
 }
 
 CALL = "INVITE 100 180 200 ACK BYE 200"

@@ -138,13 +138,14 @@ static void checks_shapes_and_names(void **state)
     char text[4];
     write_example();
     assert_ok(sg_h5_open(&file, path));
-    assert_fails(SG_E_FORMAT, "size 3 in dimension 1, 4 is wanted",
+    assert_fails(SG_E_FORMAT, "size 3 in dimension 1, expected 4",
                  sg_h5_read(&file, "/group/numbers", H5T_NATIVE_INT32, 2, wrong, out));
-    assert_fails(SG_E_FORMAT, "2 dimensions, 1",
+    assert_fails(SG_E_FORMAT, "2 dimensions, expected 1",
                  sg_h5_read(&file, "/group/numbers", H5T_NATIVE_INT32, 1, &one, out));
-    assert_fails(SG_E_FORMAT, "no dataset /absent",
+    assert_fails(SG_E_FORMAT, "dataset /absent is missing",
                  sg_h5_read(&file, "/absent", H5T_NATIVE_INT32, 1, &one, out));
-    assert_fails(SG_E_FORMAT, "is no dataset", sg_h5_read(&file, "/group", H5T_NATIVE_INT32, 1, &one, out));
+    assert_fails(SG_E_FORMAT, "is not a dataset",
+                 sg_h5_read(&file, "/group", H5T_NATIVE_INT32, 1, &one, out));
     assert_fails(SG_E_FORMAT, "missing", sg_h5_get_int(&file, "/", "absent", 0, 1, &value));
     assert_fails(SG_E_FORMAT, "must be from 5 to 9", sg_h5_get_int(&file, "/", "version", 5, 9, &value));
     assert_fails(SG_E_FORMAT, "wrong type", sg_h5_get_int(&file, "/", "format", 0, 1, &value));

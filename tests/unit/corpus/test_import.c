@@ -154,7 +154,7 @@ static void reads_tables_without_header(void **state)
     options.columns = "call_id,tme,message";
     assert_fails(SG_E_USAGE, "unknown column 'tme'", import_texts(&c, options, TEXTS(simple)));
     options.columns = "call_id,message";
-    assert_fails(SG_E_USAGE, "no column time", import_texts(&c, options, TEXTS(simple)));
+    assert_fails(SG_E_USAGE, "column time is missing", import_texts(&c, options, TEXTS(simple)));
 }
 
 static void counts_what_it_skips(void **state)
@@ -224,13 +224,14 @@ static void refuses_tables_without_use(void **state)
                  import_texts(&c, DEFAULTS, TEXTS("call_id,time,from\na,1,ACK\n")));
     assert_fails(SG_E_FORMAT, "b:2: no column call_id",
                  import_texts(&c, DEFAULTS, TEXTS(simple, "\nrubbish\n")));
-    assert_fails(SG_E_FORMAT, "there are no messages", import_texts(&c, DEFAULTS, TEXTS("")));
-    assert_fails(SG_E_FORMAT, "there are no messages",
+    assert_fails(SG_E_FORMAT, "the input holds no messages", import_texts(&c, DEFAULTS, TEXTS("")));
+    assert_fails(SG_E_FORMAT, "the input holds no messages",
                  import_texts(&c, DEFAULTS, TEXTS("call_id,time,message\n")));
     assert_fails(SG_E_FORMAT, "no usable message among 1 records; the first (no time) is a:2: a,x,ACK",
                  import_texts(&c, DEFAULTS, TEXTS("call_id,time,message\na,x,ACK\n")));
     sg_import_options options = {.min_length = 9};
-    assert_fails(SG_E_FORMAT, "none of the 3 dialogs is left", import_texts(&c, options, TEXTS(simple)));
+    assert_fails(SG_E_FORMAT, "none of the 3 dialogs has a length within",
+                 import_texts(&c, options, TEXTS(simple)));
 }
 
 static void orders_by_time_and_keeps_ties(void **state)
@@ -294,7 +295,7 @@ static void folds_rare_types(void **state)
     assert_dialog(&c, 0, "A A A OTHER OTHER OTHER OTHER");
     sg_corpus_free(&c);
     options.alphabet = "A,a";
-    assert_fails(SG_E_USAGE, "A stands there twice", import_texts(&c, options, TEXTS(table)));
+    assert_fails(SG_E_USAGE, "A is listed twice", import_texts(&c, options, TEXTS(table)));
     options.alphabet = "A,20";
     assert_fails(SG_E_USAGE, "'20' is neither", import_texts(&c, options, TEXTS(table)));
 }
