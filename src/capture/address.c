@@ -62,7 +62,7 @@ sg_status sg_listen_address_read(sg_listen_address *listen, const char *text)
     }
     return sg_fail(
         SG_E_USAGE,
-        "'%s' is no address to listen on: write udp:ADDRESS:PORT or tcp:ADDRESS:PORT with a numeric "
+        "'%s' is not an address to listen on: write udp:ADDRESS:PORT or tcp:ADDRESS:PORT with a numeric "
         "address, IPv6 in brackets",
         text);
 }
@@ -84,7 +84,7 @@ sg_status sg_network_read(sg_network *network, const char *text)
     long bits = network->family == 4 ? 32 : 128;
     if (!network->family || (slash && !read_number(slash + 1, bits, &bits)))
         return sg_fail(SG_E_USAGE,
-                       "'%s' is no network: write an address or ADDRESS/BITS, such as 192.0.2.0/24", text);
+                       "'%s' is not a network: write an address or ADDRESS/BITS, such as 192.0.2.0/24", text);
     network->bits = (unsigned)bits;
     return SG_OK;
 }

@@ -40,7 +40,7 @@ sg_status sg_byte_stream_open(sg_byte_stream **out, const char *path)
     if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
         if (!standard)
             close(fd);
-        return sg_fail(SG_E_IO, "'%s' is a folder; give the capture files in it", path);
+        return sg_fail(SG_E_IO, "'%s' is a folder; name the capture files in it", path);
     }
     sg_status status = sg_alloc(&s, 1, "the window of a capture file");
     if (status != SG_OK) {
@@ -101,14 +101,14 @@ static sg_status read_some(sg_byte_stream *s, uint8_t *to, size_t room, int time
         }
         if (errno != EINTR)
             return sg_fail(SG_E_IO, "cannot read %s: %s", s->name, strerror(errno));
-        if (timeout_ms >= 0 || s->waits) { /* the signal may be meant for the caller */
+        if (timeout_ms >= 0 || s->waits) { /* let the caller handle the signal */
             *waiting = true;
             return SG_OK;
         }
     }
 }
 
-/* Begins the next gzip member if one follows; anything else after a member is passed over, as gzip does. */
+/* Begins the next gzip member if one follows; anything else after a member is ignored, as gzip does. */
 static void next_member(sg_byte_stream *s)
 {
     if (s->z.avail_in && s->z.next_in[0] == 0x1f) {

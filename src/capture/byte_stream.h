@@ -1,7 +1,7 @@
 /* byte_stream.h: the bytes of a file or pipe, decompressed if they are gzip, a window at a time.
  *
- * Plain read() into a buffer that stays in the second-level cache is as fast as a mapped file, and cannot be
- * killed by a file that shrinks while it is read.
+ * Plain read() into a buffer that stays in the second-level cache is as fast as a mapped file, and does not
+ * crash if the file shrinks while it is read.
  */
 #ifndef SG_CAPTURE_BYTE_STREAM_H
 #define SG_CAPTURE_BYTE_STREAM_H
@@ -25,7 +25,7 @@ const char *sg_byte_stream_name(const sg_byte_stream *stream);
 sg_status sg_byte_stream_peek(sg_byte_stream *stream, size_t need, int timeout_ms, const uint8_t **data,
                               size_t *available, bool *waiting);
 
-/* Passes over bytes that peek has shown. */
+/* Skips bytes that peek has returned. */
 void sg_byte_stream_skip(sg_byte_stream *stream, size_t count);
 
 /* Whether the compressed data ended before their end mark. */

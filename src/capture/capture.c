@@ -26,7 +26,7 @@ struct sg_capture {
     sg_live *live;
     sg_hep_server *server;
     bool live_ready, server_ready, live_turn;
-    bool finished; /* the files have ended and nothing else is there */
+    bool finished; /* the files have ended and there is no other source */
     struct pollfd *polls;
     char source[512];
 };
@@ -51,7 +51,7 @@ static sg_status check_limits(const sg_capture_options *o)
 {
     if (o->file_count == 0 && !o->interface && o->hep_count == 0)
         return sg_fail(SG_E_USAGE,
-                       "no source of messages: give a capture file, an interface or an address to listen on");
+                       "no source of messages: name a capture file, an interface or an address to listen on");
     if (o->tcp_streams_max < 2 || o->tcp_streams_max > 1 << 24)
         return sg_fail(SG_E_USAGE, "the number of TCP streams must be from 2 to %d", 1 << 24);
     if (o->fragments_max < 1 || o->fragments_max > 1 << 20)
@@ -77,8 +77,8 @@ static sg_status open_next_file(sg_capture *c)
     return SG_OK;
 }
 
-/* Opens the first file and looks at the others, so that a wrong name is known before the work begins.  A pipe
- * cannot be looked at without taking from it. */
+/* Opens the first file and checks the others, so that a wrong name is reported before work begins.  A pipe
+ * cannot be checked without reading from it. */
 static sg_status open_files(sg_capture *c)
 {
     for (size_t i = 1; i < c->options.file_count; i++) {
@@ -174,7 +174,7 @@ static int left_ms(deadline *d)
     return left <= 0 ? 0 : (int)((left + 999) / 1000);
 }
 
-/* For loops over packets without messages: looks at the clock now and then only. */
+/* For loops over packets without messages: checks the clock only now and then. */
 static bool passed(deadline *d)
 {
     return !d->never && ++d->looks % LOOK_AT_CLOCK == 0 && left_ms(d) == 0;
@@ -282,7 +282,7 @@ static sg_status read_on(sg_capture *c, deadline *until, bool *more)
         return open_next_file(c);
     if (c->live || c->server) {
         if (c->options.file_count > 0 && strncmp(c->source, "the file", 8) == 0)
-            snprintf(c->source, sizeof c->source, "what comes in now");
+            snprintf(c->source, sizeof c->source, "incoming traffic");
         return read_online(c, until, more);
     }
     sg_decoder_finish(c->decoder);

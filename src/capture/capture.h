@@ -13,7 +13,7 @@
  *
  * Files are read first, one after the other (TCP streams go on from one file to the next, as in a rotated
  * capture); then the interface and the listeners, together and without end.  Nothing that comes from a packet
- * is an error: what cannot be used is counted by reason (counts.h) and passed over.  A capture belongs to one
+ * is an error: what cannot be used is counted by reason (counts.h) and skipped.  A capture belongs to one
  * thread.
  *
  * What counts as a message:
@@ -22,7 +22,7 @@
  *   extension headers; in IP-in-IP, GRE, GTP-U and TURN channels: then the addresses are the innermost;
  * - one a UDP datagram, to its end (RFC 4475, 3.1.2.4);
  * - in TCP as Content-Length frames them, after the segments have been put in order; of bytes sent twice the
- *   first captured win; a gap is waited for `tcp_gap_us`, then passed over up to the next start line;
+ *   first captured win; a gap is given up after `tcp_gap_us`, and reading goes on at the next start line;
  * - the payload of a HEP message, also of one found inside a capture: it has HEP's addresses and time;
  * - never what an ICMP error quotes.
  */
@@ -49,14 +49,14 @@ typedef struct {
     size_t hep_count;
     const char *const *hep_allow; /* "10.0.0.0/8", "::1", ...; none: every sender */
     size_t hep_allow_count;
-    const char *hep_key; /* NULL: none wanted.  Applies to listeners, not to HEP inside captures */
+    const char *hep_key; /* NULL: any.  Applies to listeners, not to HEP inside captures */
     int hep_clients_max; /* TCP connections, 256 */
 
-    bool hep_in_captures; /* take HEP found in packets apart, true; else it counts as not SIP */
+    bool hep_in_captures; /* unpack HEP found in packets, true; otherwise it counts as not SIP */
 
     /* Copies of one datagram (span ports, -i any, docker): same addresses, ports, IP identification and
-     * payload, at most so far apart.  0, the default, keeps them: retransmissions and floods repeat datagrams
-     * as well, and other tools count them.  10000 is well under the shortest timer of SIP, 500 ms. */
+     * payload, at most this far apart. 0, the default, keeps them: retransmissions and floods repeat
+     * datagrams too, and other tools count them.  10000 is well under the shortest timer of SIP, 500 ms. */
     int64_t duplicate_window_us;
 
     size_t tcp_streams_max; /* directions of connections, 65536; the idle oldest is dropped */
@@ -94,7 +94,7 @@ void sg_capture_defaults(sg_capture_options *options);
 
 /* Opens everything: files are looked at, the interface is opened and sockets are bound, so that privileges
  * can be dropped afterwards.  SG_E_USAGE for a bad filter, address or limit, SG_E_IO for what the system
- * refuses, SG_E_FORMAT for a file that is no capture; the text names the source and what to do. */
+ * refuses, SG_E_FORMAT for a file that is no capture; the message names the source and says what to do. */
 sg_status sg_capture_open(sg_capture **capture, const sg_capture_options *options);
 void sg_capture_close(sg_capture *capture); /* NULL is fine */
 
@@ -104,10 +104,10 @@ void sg_capture_close(sg_capture *capture); /* NULL is fine */
 sg_status sg_capture_next(sg_capture *capture, int timeout_ms, sg_capture_event *event,
                           sg_capture_item *item);
 
-/* The counts so far; those of the interface are asked for. */
+/* The counts so far, including the interface's own. */
 void sg_capture_counts(sg_capture *capture, sg_counts *counts);
 
-/* What is held at the moment. */
+/* What is held now. */
 typedef struct {
     uint64_t tcp_streams, tcp_bytes, fragmented_datagrams, hep_clients;
 } sg_capture_gauges;

@@ -1,5 +1,4 @@
-/* counts.h: everything the capture room counts: what it read, and each reason for which it left something
- * out.
+/* counts.h: everything the capture room counts: what it read, and each reason for leaving something out.
  *
  * One list serves the report, the metrics and the tests.  Names are fixed text (never from the wire), fit for
  * a Prometheus label; texts are for people.
@@ -23,7 +22,7 @@
     X(BAD_TIME, bad_time, "packets and HEP packets whose fraction of a second is beyond one")
 
 #define SG_COUNTS_IP(X)                                                                                 \
-    X(LINK_UNKNOWN, link_unknown, "packets of a link type that is not known")                           \
+    X(LINK_UNKNOWN, link_unknown, "packets of an unknown link type")                                    \
     X(LINK_TRUNCATED, link_truncated, "packets that end within a link or tunnel header")                \
     X(NOT_IP, not_ip, "packets without IP")                                                             \
     X(IP_MALFORMED, ip_malformed, "packets with a wrong IP header")                                     \
@@ -36,25 +35,25 @@
     X(FRAGMENTS_MALFORMED, fragments_malformed, "IP fragments of impossible size or place")             \
     X(FRAGMENTS_OVERLAP, fragments_overlap, "fragmented datagrams that contradict themselves, dropped") \
     X(FRAGMENTS_EXPIRED, fragments_expired, "fragmented datagrams never completed in time")             \
-    X(FRAGMENTS_EVICTED, fragments_evicted, "fragmented datagrams dropped for want of room")
+    X(FRAGMENTS_EVICTED, fragments_evicted, "fragmented datagrams dropped for lack of room")
 
-#define SG_COUNTS_TRANSPORT(X)                                                                     \
-    X(UDP_MALFORMED, udp_malformed, "UDP packets with a wrong length")                             \
-    X(UDP_EMPTY, udp_empty, "UDP packets without data")                                            \
-    X(UDP_NOT_SIP, udp_not_sip, "UDP datagrams that are not SIP")                                  \
-    X(DUPLICATES, duplicates, "identical copies of a datagram, left out")                          \
-    X(TCP_MALFORMED, tcp_malformed, "TCP segments with a wrong header")                            \
-    X(TCP_NOT_SIP, tcp_not_sip, "TCP segments where a message should begin and none does")         \
-    X(TCP_REPEATED, tcp_repeated, "TCP segments seen before, in whole or part")                    \
-    X(TCP_REORDERED, tcp_reordered, "TCP segments that came too early")                            \
-    X(TCP_GAPS, tcp_gaps, "gaps in TCP streams given up")                                          \
-    X(TCP_LOST_BYTES, tcp_lost_bytes, "bytes missing from TCP streams")                            \
-    X(TCP_SKIPPED_BYTES, tcp_skipped_bytes, "bytes of TCP streams passed over up to a start line") \
-    X(TCP_OUT_OF_WINDOW, tcp_out_of_window, "TCP segments far from where their stream stands")     \
-    X(TCP_INCOMPLETE, tcp_incomplete, "messages whose TCP stream ended before they did")           \
-    X(TCP_OVERSIZE, tcp_oversize, "SIP messages in TCP too long to hold")                          \
-    X(TCP_EVICTED, tcp_evicted, "TCP streams dropped for want of room")                            \
-    X(TCP_SHED, tcp_shed, "TCP segments dropped for want of room")
+#define SG_COUNTS_TRANSPORT(X)                                                                    \
+    X(UDP_MALFORMED, udp_malformed, "UDP packets with a wrong length")                            \
+    X(UDP_EMPTY, udp_empty, "UDP packets without data")                                           \
+    X(UDP_NOT_SIP, udp_not_sip, "UDP datagrams that are not SIP")                                 \
+    X(DUPLICATES, duplicates, "identical copies of a datagram, left out")                         \
+    X(TCP_MALFORMED, tcp_malformed, "TCP segments with a wrong header")                           \
+    X(TCP_NOT_SIP, tcp_not_sip, "TCP segments without a message where one should begin")          \
+    X(TCP_REPEATED, tcp_repeated, "TCP segments seen before, in whole or part")                   \
+    X(TCP_REORDERED, tcp_reordered, "TCP segments that came too early")                           \
+    X(TCP_GAPS, tcp_gaps, "gaps in TCP streams given up")                                         \
+    X(TCP_LOST_BYTES, tcp_lost_bytes, "bytes missing from TCP streams")                           \
+    X(TCP_SKIPPED_BYTES, tcp_skipped_bytes, "bytes of TCP streams skipped up to a start line")    \
+    X(TCP_OUT_OF_WINDOW, tcp_out_of_window, "TCP segments far from the position of their stream") \
+    X(TCP_INCOMPLETE, tcp_incomplete, "messages whose TCP stream ended before they did")          \
+    X(TCP_OVERSIZE, tcp_oversize, "SIP messages in TCP too long to hold")                         \
+    X(TCP_EVICTED, tcp_evicted, "TCP streams dropped for lack of room")                           \
+    X(TCP_SHED, tcp_shed, "TCP segments dropped for lack of room")
 
 #define SG_COUNTS_HEP(X)                                                                     \
     X(HEP_PACKETS, hep_packets, "HEP packets")                                               \
@@ -71,10 +70,10 @@
     X(HEP_TRAILING, hep_trailing, "HEP packets with bytes after their end, accepted")        \
     X(HEP_INFLATE, hep_inflate, "HEP packets that cannot be decompressed or grow too large") \
     X(HEP_REFUSED, hep_refused, "HEP packets and connections from senders not allowed")      \
-    X(HEP_WRONG_KEY, hep_wrong_key, "HEP packets with a wrong key or none")                  \
+    X(HEP_WRONG_KEY, hep_wrong_key, "HEP packets with a wrong or missing key")               \
     X(HEP_CLIENTS, hep_clients, "HEP connections accepted")                                  \
-    X(HEP_CLIENTS_SHED, hep_clients_shed, "HEP connections closed for want of room")         \
-    X(HEP_DESYNC, hep_desync, "HEP connections closed because no HEP packet stood where one should")
+    X(HEP_CLIENTS_SHED, hep_clients_shed, "HEP connections closed for lack of room")         \
+    X(HEP_DESYNC, hep_desync, "HEP connections closed because a HEP packet was expected and did not come")
 
 #define SG_COUNTS(X) SG_COUNTS_READ(X) SG_COUNTS_IP(X) SG_COUNTS_TRANSPORT(X) SG_COUNTS_HEP(X)
 

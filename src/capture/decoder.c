@@ -85,7 +85,8 @@ static void fill_frame(const sg_decoder *d, sg_capture_item *item)
     item->frame_time_us = d->packet.time_us;
 }
 
-/* Finds the SIP message of a datagram; false if there is none.  *keep_alive: nothing but keep-alive bytes. */
+/* Finds the SIP message of a datagram; false if there is none.  *keep_alive: it holds only keep-alive
+ * bytes. */
 static bool find_message(const uint8_t *data, size_t size, const char **message, size_t *length,
                          bool *keep_alive)
 {
@@ -153,7 +154,7 @@ static void offer_hep(sg_decoder *d, sg_hep *hep)
     }
 }
 
-/* Takes HEP packets off the datagram until one gives a message. */
+/* Takes HEP packets from the datagram until one holds a message. */
 static void next_hep(sg_decoder *d)
 {
     while (!d->has_item && d->hep_size > 0) {
@@ -201,7 +202,7 @@ void sg_decoder_hep(sg_decoder *d, const uint8_t *data, size_t size, const char 
 
 /* ---- UDP ---- */
 
-/* Where the IP packet begins in a GTP-U datagram (3GPP TS 29.281), 0 if it is none. */
+/* Where the IP packet begins in a GTP-U datagram (3GPP TS 29.281), 0 if it is not one. */
 static size_t gtp_payload(const sg_walk *w, const uint8_t *p, size_t n)
 {
     if ((w->source.port != GTP_PORT && w->destination.port != GTP_PORT) || n < GTP_HEADER + 1 ||
@@ -307,7 +308,7 @@ static void decode_tcp(sg_decoder *d, sg_walk *w)
                               .time_us = w->time_us};
     if (w->cut) /* the end of the segment is missing: so is the end of the stream */
         segment.flags &= (uint8_t)~SG_TCP_FIN;
-    if (segment.flags & SG_TCP_RST) /* may carry a reason in words (RFC 9293, 3.5.3), which is no data */
+    if (segment.flags & SG_TCP_RST) /* may carry a reason as text (RFC 9293, 3.5.3), which is not data */
         segment.size = 0;
     sg_tcp_add(d->tcp, &segment);
 }

@@ -1,4 +1,4 @@
-/* decoder.h: from packets and HEP datagrams to SIP messages: the one path that all sources share.
+/* decoder.h: turns packets and HEP datagrams into SIP messages, on the one path that all sources share.
  *
  * Give it a packet, then take messages until there are no more.  Nothing in a packet is an error: what cannot
  * be used is counted.  Internal to the capture room.
@@ -15,10 +15,10 @@ typedef struct sg_decoder sg_decoder;
 sg_status sg_decoder_open(sg_decoder **decoder, const sg_capture_options *options, sg_counts *counts);
 void sg_decoder_close(sg_decoder *decoder); /* NULL is fine */
 
-/* Takes a packet in; messages of the one before that were not taken are lost. */
+/* Takes a packet in; messages of the previous packet that were not taken are lost. */
 void sg_decoder_packet(sg_decoder *decoder, const sg_packet *packet);
 
-/* Takes bytes of a HEP listener in: one datagram, or one packet of a connection.  `key` is the one wanted,
+/* Takes bytes of a HEP listener in: one datagram, or one packet of a connection.  `key` is the required key,
  * NULL for any; `arrival_us` settles the byte order of times in HEP v2. */
 void sg_decoder_hep(sg_decoder *decoder, const uint8_t *data, size_t size, const char *key,
                     int64_t arrival_us);

@@ -1,5 +1,5 @@
 /* decoder_internal.h: what the two halves of the decoder share: layers.c walks from the link to the
- * transport, decoder.c makes messages of what it finds there. */
+ * transport, decoder.c makes messages from what it finds there. */
 #ifndef SG_CAPTURE_DECODER_INTERNAL_H
 #define SG_CAPTURE_DECODER_INTERNAL_H
 

@@ -11,7 +11,7 @@ sg_status sg_filter_compile(struct bpf_program *program, pcap_t *pcap, const cha
 
 int sg_link_of_dlt(int dlt)
 {
-    /* 12 and 14 are DLT_RAW on Linux and OpenBSD, and stand so in files of careless writers. */
+    /* 12 and 14 are DLT_RAW on Linux and OpenBSD, and some writers put them into files as they are. */
     return dlt == 12 || dlt == 14 ? SG_LINK_RAW : dlt;
 }
 

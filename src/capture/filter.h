@@ -1,4 +1,4 @@
-/* filter.h: libpcap's parts that files and the interface share. */
+/* filter.h: the parts of libpcap that files and the interface share. */
 #ifndef SG_CAPTURE_FILTER_H
 #define SG_CAPTURE_FILTER_H
 
@@ -6,7 +6,7 @@
 #include <pcap/pcap.h>
 #include <stdint.h>
 
-/* Compiles `filter` for packets of `pcap`; SG_E_USAGE with libpcap's own words.  Release with pcap_freecode.
+/* Compiles `filter` for packets of `pcap`; SG_E_USAGE with libpcap's message.  Release with pcap_freecode.
  */
 sg_status sg_filter_compile(struct bpf_program *program, pcap_t *pcap, const char *filter);
 

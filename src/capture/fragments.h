@@ -1,9 +1,9 @@
 /* fragments.h: puts IP datagrams together from their fragments (RFC 791, RFC 8200 4.5).
  *
- * Overlap: bytes sent twice alike are accepted, as networks repeat packets; where they contradict each other
- * the whole datagram is dropped, with what still comes of it (RFC 5722; Linux does the same for IPv4).
- * Bounded: the idle oldest datagram gives way, and one not complete after `fragment_us` of packet time is
- * dropped.
+ * Overlap: identical bytes are accepted, because networks repeat packets; if they contradict each other the
+ * whole datagram is dropped, along with any later fragments of it (RFC 5722; Linux does the same for IPv4).
+ * Memory is bounded: the datagram that has been idle longest gives way, and one not complete after
+ * `fragment_us` of packet time is dropped.
  */
 #ifndef SG_CAPTURE_FRAGMENTS_H
 #define SG_CAPTURE_FRAGMENTS_H

@@ -1,7 +1,7 @@
 /* hep.h: the Homer Encapsulation Protocol, versions 1, 2 and 3 (HEP/EEP revision 37).
  *
  * Every length is checked against what was received before it is used: a chunk of length 0 to 5, or longer
- * than what is left, makes the packet worthless.
+ * than what is left, makes the packet invalid.
  */
 #ifndef SG_CAPTURE_HEP_H
 #define SG_CAPTURE_HEP_H
@@ -33,13 +33,13 @@ bool sg_hep_parse(const uint8_t *data, size_t size, int64_t arrival_us, sg_hep *
 bool sg_hep_begins(const uint8_t *data, size_t size);
 
 /* In a stream: 1 if a packet of *length bytes is there, 0 if more bytes are needed (then *length says how
- * many in all, as far as known), -1 if no HEP v3 packet stands here. */
+ * many in all, as far as known), -1 if there is no HEP v3 packet here. */
 int sg_hep_frame(const uint8_t *data, size_t size, size_t *length);
 
 /* Decompresses zlib or gzip into room[capacity]; false if the data are damaged or give more than that. */
 bool sg_hep_inflate(const uint8_t *data, size_t size, uint8_t *room, size_t capacity, size_t *length);
 
-/* Whether the packet's key is `key`, in a time that does not depend on where they differ. */
+/* Whether the packet's key is `key`; the time does not depend on where they differ. */
 bool sg_hep_key_fits(const sg_hep *hep, const char *key);
 
 #endif

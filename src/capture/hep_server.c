@@ -216,7 +216,7 @@ static void accept_client(sg_hep_server *s, channel *listener, int64_t now_us)
     socklen_t size = sizeof sender;
     int fd = accept4(listener->fd, (struct sockaddr *)&sender, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE) /* a descriptor must become free, or poll would never rest */
+        if (errno == EMFILE || errno == ENFILE) /* a descriptor must be freed, or poll would never block */
             free_place(s);
         listener->ready = false;
         return;
@@ -285,7 +285,7 @@ bool sg_hep_server_next(sg_hep_server *s, int64_t now_us, const uint8_t **data, 
     *again = true;
     for (size_t i = 0; i < count; i++) {
         channel *c = &s->channels[s->turn];
-        s->turn = (s->turn + 1) % count; /* everyone in turn: none can keep the others waiting */
+        s->turn = (s->turn + 1) % count; /* round robin: no client can block the others */
         if (c->fd < 0 || !c->ready)
             continue;
         if (c->kind == KIND_LISTEN)

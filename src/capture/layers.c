@@ -122,7 +122,7 @@ void sg_walk_packet(sg_walk *w, const sg_packet *packet)
     case SG_LINK_SLL2:
         walk_fixed(w, p, n, 20, 0);
         break;
-    case SG_LINK_NULL: /* the address family, in whatever order: the IP version says it as well */
+    case SG_LINK_NULL: /* the address family, in either byte order: the IP version says the same */
     case SG_LINK_LOOP:
         walk_fixed(w, p, n, 4, -1);
         break;
@@ -255,7 +255,7 @@ static void walk_fragment6(sg_walk *w, const uint8_t *p, size_t n)
         walk_fragment(w, &key, &fragment);
 }
 
-/* Passes over extension headers: each has at least 8 bytes, so that the walk ends. */
+/* Skips extension headers: each has at least 8 bytes, so the walk ends. */
 static void walk_extensions(sg_walk *w, unsigned protocol, const uint8_t *p, size_t n)
 {
     for (;;) {

@@ -38,7 +38,7 @@ static sg_status activation_fault(const sg_live *live, int result)
     case PCAP_ERROR_PERM_DENIED:
     case PCAP_ERROR_PROMISC_PERM_DENIED:
         return sg_fail(SG_E_IO,
-                       "no permission to capture on '%s': run as root or give the program the right "
+                       "no permission to capture on '%s': run as root or grant the capability "
                        "(setcap cap_net_raw+ep)",
                        live->name);
     case PCAP_ERROR_IFACE_NOT_UP:

@@ -1,4 +1,4 @@
-/* live.h: packets of a network interface, by libpcap. */
+/* live.h: packets of a network interface, read with libpcap. */
 #ifndef SG_CAPTURE_LIVE_H
 #define SG_CAPTURE_LIVE_H
 
@@ -13,7 +13,7 @@ sg_status sg_live_open(sg_live **live, const char *interface, const char *filter
                        int buffer_mib);
 void sg_live_close(sg_live *live); /* NULL is fine */
 
-/* For poll(); -1 if the device has none and must be asked again and again. */
+/* For poll(); -1 if the device has none and must be polled. */
 int sg_live_fd(const sg_live *live);
 
 /* The next packet, valid until the next call, or SG_READ_NOTHING.  SG_E_IO if the interface went away. */

@@ -1,4 +1,4 @@
-/* packet.h: a packet as a source hands it over, and reading numbers from it. */
+/* packet.h: a packet as a source delivers it, and reading numbers from it. */
 #ifndef SG_CAPTURE_PACKET_H
 #define SG_CAPTURE_PACKET_H
 
@@ -13,7 +13,7 @@ typedef struct {
     int64_t time_us;   /* since 1970 */
 } sg_packet;
 
-/* What a source has at the moment. */
+/* What a source has now. */
 typedef enum {
     SG_READ_PACKET,
     SG_READ_FILTERED, /* a packet that the filter leaves out */

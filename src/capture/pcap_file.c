@@ -75,7 +75,7 @@ static sg_status open_with_libpcap(sg_pcap_file *f)
     f->pcap = pcap_fopen_offline(in, text);
     if (!f->pcap) {
         fclose(in);
-        return sg_fail(SG_E_FORMAT, "%s is no capture file: %s", sg_byte_stream_name(f->stream), text);
+        return sg_fail(SG_E_FORMAT, "%s is not a capture file: %s", sg_byte_stream_name(f->stream), text);
     }
     f->link = sg_link_of_dlt(pcap_datalink(f->pcap));
     return SG_OK;
@@ -93,13 +93,13 @@ static sg_status open_header(sg_pcap_file *f)
     } while (waiting);
     const char *name = sg_byte_stream_name(f->stream);
     if (available == 0)
-        return sg_fail(SG_E_FORMAT, "%s is empty: no capture file", name);
+        return sg_fail(SG_E_FORMAT, "%s is empty, not a capture file", name);
     if (read_plain_header(f, header, available)) {
         sg_byte_stream_skip(f->stream, FILE_HEADER);
         return SG_OK;
     }
     if (available < 4)
-        return sg_fail(SG_E_FORMAT, "%s is no capture file: only %zu bytes", name, available);
+        return sg_fail(SG_E_FORMAT, "%s is not a capture file: only %zu bytes", name, available);
     return open_with_libpcap(f);
 }
 
@@ -175,7 +175,7 @@ static sg_status next_plain(sg_pcap_file *f, int timeout_ms, sg_read *read, sg_p
         return end_of_file(f, available > 0, read);
     uint32_t captured = number32(f, record + 8);
     if (captured > CAPTURED_MAX)
-        return sg_fail(SG_E_FORMAT, "%s: packet %llu has %u bytes, no file does: it is damaged from there on",
+        return sg_fail(SG_E_FORMAT, "%s: packet %llu claims %u bytes: the file is damaged from there on",
                        sg_byte_stream_name(f->stream), (unsigned long long)f->number + 1, captured);
     SG_TRY(
         sg_byte_stream_peek(f->stream, RECORD_HEADER + captured, timeout_ms, &record, &available, &waiting));
@@ -201,10 +201,11 @@ static sg_status libpcap_fault(sg_pcap_file *f, sg_read *read)
     if (strstr(text, "truncated"))
         return end_of_file(f, true, read);
     if (strstr(text, "interface"))
-        return sg_fail(SG_E_FORMAT,
-                       "%s: packet %llu: %s; libpcap reads no file of several interfaces that differ: split "
-                       "it by interface (tshark -Y frame.interface_id==0 -w)",
-                       name, number, text);
+        return sg_fail(
+            SG_E_FORMAT,
+            "%s: packet %llu: %s; libpcap cannot read a file of several interfaces that differ: split "
+            "it by interface (tshark -Y frame.interface_id==0 -w)",
+            name, number, text);
     return sg_fail(SG_E_FORMAT, "%s: packet %llu: %s", name, number, text);
 }
 

@@ -2,11 +2,11 @@
  *
  * A packet that holds one whole message is written as it was captured.  A message that came in several
  * packets or segments, by HEP, or over another link than the file's is written as one UDP datagram made from
- * its flow (checksum 0), so that each written message can be read by itself; a message longer than a datagram
- * is cut.
+ * its flow (checksum 0), so that each written message can be read on its own; a message longer than a
+ * datagram is cut.
  *
  * The file is created when opened; each message is flushed, so that the file can be read at any time.  A full
- * disk is reported once and stops the writing, not the program.
+ * disk is reported once; it stops the writing, not the program.
  */
 #ifndef SG_CAPTURE_PCAP_OUT_H
 #define SG_CAPTURE_PCAP_OUT_H
@@ -22,7 +22,7 @@ sg_status sg_pcap_out_open(sg_pcap_out **out, const char *path, bool force);
 /* Writes the message.  SG_E_IO once, when the writing fails; from then on does nothing and returns SG_OK. */
 sg_status sg_pcap_out_write(sg_pcap_out *out, const sg_capture_item *item);
 
-/* The same for a message that is not at hand as an item any more, as one made datagram. */
+/* The same for a message that is no longer available as an item; writes one datagram made from it. */
 sg_status sg_pcap_out_write_message(sg_pcap_out *out, const sg_flow *flow, const char *data, size_t length);
 
 /* Messages written, and given up after a failure. */

@@ -10,7 +10,7 @@ void sg_secret_make(sg_secret *secret)
     struct timespec now;
     if (getrandom(secret->bytes, sizeof secret->bytes, 0) == (ssize_t)sizeof secret->bytes)
         return;
-    /* No random numbers: the time is a poor secret, and better than none.  Tables stay bounded in any case.
+    /* No random numbers: the time is a poor secret, but better than none.  Tables stay bounded anyway.
      */
     clock_gettime(CLOCK_MONOTONIC, &now);
     XXH3_generateSecret(secret->bytes, sizeof secret->bytes, &now, sizeof now);

@@ -1,4 +1,4 @@
-/* secret.h: a keyed hash, so that nobody outside can choose packets whose keys fall into one bucket. */
+/* secret.h: a keyed hash, so that an attacker cannot choose packets whose keys fall into one bucket. */
 #ifndef SG_CAPTURE_SECRET_H
 #define SG_CAPTURE_SECRET_H
 

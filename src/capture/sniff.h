@@ -1,4 +1,5 @@
-/* sniff.h: whether bytes may begin a SIP message, told from the first four: what keeps other traffic cheap.
+/* sniff.h: whether bytes may begin a SIP message, judged by the first four, so that other traffic costs
+ * little.
  */
 #ifndef SG_CAPTURE_SNIFF_H
 #define SG_CAPTURE_SNIFF_H

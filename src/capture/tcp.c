@@ -14,7 +14,7 @@
 enum {
     WINDOW = 8 << 20,      /* segments further off belong to another connection of the same ports */
     START_LINE_MAX = 8192, /* a line of a stream without messages must end by then */
-    OTHER_TRAFFIC = 65536, /* a stream without messages after so many bytes is not followed */
+    OTHER_TRAFFIC = 65536, /* a stream without messages after this many bytes is not followed */
     EARLY_MAX = 1024,      /* segments waiting in one stream */
     BUFFER_KEPT = 4096     /* larger buffers are released when empty */
 };
@@ -202,8 +202,8 @@ static void make_key(sg_tcp_key *key, const sg_tcp_segment *segment)
 
 /* ---- searching for the beginning of a message ---- */
 
-/* Where a message begins in `data`: at *at.  False if nowhere; then *at is where a start line may begin that
- * is not whole yet, or `size`. */
+/* Finds where a message begins in `data`: at *at.  False if nowhere; then *at is where an incomplete start
+ * line may begin, or `size`. */
 static bool search(const sg_tcp *t, const uint8_t *data, size_t size, size_t *at)
 {
     size_t length, limit = t->options.message_max;
@@ -230,8 +230,8 @@ static bool search(const sg_tcp *t, const uint8_t *data, size_t size, size_t *at
 
 /* ---- segments in ---- */
 
-/* A segment of a stream that is not known: whether it begins one.  A part of a start line counts only at the
- * beginning of a segment: text of other protocols is full of what may become one. */
+/* A segment of a stream that is not known: whether it begins one.  Part of a start line counts only at the
+ * beginning of a segment: text of other protocols is full of possible beginnings. */
 static bool begins_stream(sg_tcp *t, const sg_tcp_segment *segment, size_t *at)
 {
     if (search(t, segment->data, segment->size, at))
@@ -309,8 +309,8 @@ static void count_segment(sg_tcp *t, const sg_tcp_stream *s, uint32_t sequence)
         SG_COUNT(t->account.counts, TCP_REPEATED);
 }
 
-/* Room for a segment of `size` bytes, counted as what buffers that double may come to: others give way first,
- * then the segment is dropped. */
+/* Room for a segment of `size` bytes, counted as what buffers that double may come to: other streams give way
+ * first, then the segment is dropped. */
 static bool make_room(sg_tcp *t, const sg_tcp_stream *s, size_t size)
 {
     size_t need = SG_TCP_FIRST_CAPACITY + s->capacity + 2 * (s->early_bytes + size);

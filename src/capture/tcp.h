@@ -1,9 +1,9 @@
-/* tcp.h: SIP and HEP messages out of TCP segments.
+/* tcp.h: extracts SIP and HEP messages from TCP segments.
  *
- * A stream is followed from its SYN, or from a segment in which a start line stands.  Messages are framed by
- * Content-Length; where no start line stands the stream is searched for the next one.  Streams of which no
- * message came give way first when the table is full, then the idle oldest; bytes are bounded over all
- * streams.
+ * A stream is followed from its SYN, or from a segment with a start line.  Messages are framed by
+ * Content-Length; where a start line is missing, the stream is searched for the next one.  When the table is
+ * full, streams without a message give way first, then the one that has been idle longest; the bytes of all
+ * streams together are bounded.
  */
 #ifndef SG_CAPTURE_TCP_H
 #define SG_CAPTURE_TCP_H
@@ -50,10 +50,10 @@ void sg_tcp_add(sg_tcp *tcp, const sg_tcp_segment *segment);
 /* The next message, valid until the next call of any function here. */
 bool sg_tcp_next(sg_tcp *tcp, sg_tcp_message *message);
 
-/* It is `now_us`: older gaps are given up by the next sg_tcp_next. */
+/* The time is `now_us`: the next sg_tcp_next gives up older gaps. */
 void sg_tcp_idle(sg_tcp *tcp, int64_t now_us);
 
-/* Nothing more comes: so are all. */
+/* Nothing more comes: gives up all gaps. */
 void sg_tcp_finish(sg_tcp *tcp);
 
 void sg_tcp_held(const sg_tcp *tcp, uint64_t *streams, uint64_t *bytes);

@@ -1,7 +1,7 @@
 /* tcp_stream.h: one direction of a TCP connection: puts its segments in order (RFC 9293).
  *
- * Of bytes that come twice the first captured stay: what a receiver did with differing copies cannot be
- * known, and this way a later packet never rewrites what was read.  Segments that come early wait in a list;
+ * If bytes come twice, the first captured are kept: nobody can know what a receiver did with differing
+ * copies, and this way a later packet never rewrites what was read.  Segments that come early wait in a list;
  * a gap that is not filled is given up by the caller.
  */
 #ifndef SG_CAPTURE_TCP_STREAM_H
@@ -79,7 +79,7 @@ static inline int32_t sg_tcp_distance(uint32_t a, uint32_t b)
     return (int32_t)(a - b);
 }
 
-/* Takes bytes in; false for want of memory. */
+/* Takes bytes in; false if out of memory. */
 bool sg_tcp_stream_add(sg_tcp_stream *stream, uint32_t sequence, const uint8_t *data, size_t size,
                        sg_tcp_account *account);
 

@@ -94,7 +94,7 @@ static sg_status add_names(sg_alphabet *alphabet, const char *const *names)
     for (int n = 0; n < alphabet->size; n++) {
         size_t length = strlen(names[n]);
         if (length == 0 || length >= SG_TYPE_NAME)
-            return sg_fail(SG_E_FORMAT, "name %d of the alphabet has %zu bytes instead of 1 to %d", n + 1,
+            return sg_fail(SG_E_FORMAT, "name %d of the alphabet has %zu bytes, expected 1 to %d", n + 1,
                            length, SG_TYPE_NAME - 1);
         uint32_t slot = find_slot(alphabet, names[n]);
         if (alphabet->slots[slot])
@@ -111,7 +111,7 @@ static uint16_t exact_id(const sg_alphabet *alphabet, const char *name)
     return alphabet->slots[find_slot(alphabet, name)];
 }
 
-/* The short ways to what is asked for most. */
+/* Shortcuts for the most frequent lookups. */
 static void fill_tables(sg_alphabet *alphabet)
 {
     char name[4] = "000";

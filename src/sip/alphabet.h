@@ -1,14 +1,14 @@
 /* alphabet.h: which message types a corpus or model tells apart.
  *
- * A rule says what makes a type, an alphabet which of the types have an id of their own:
+ * A rule says what makes a type; an alphabet says which types have an id of their own:
  *   paper/1   requests by method, responses by their three digits: INVITE, 200
  *   cseq/1    the same, responses with the method they answer: INVITE, 200-INVITE
- * Ids are 1..M in the order of the names; 0 is for what the alphabet cannot express.  A type that has no name
- * folds to a name for its class, if the alphabet holds one:
+ * Ids are 1..M in the order of the names; 0 means the alphabet cannot express the type.  A type without a
+ * name folds to a name for its class, if the alphabet has one:
  *   OTHER-method                      a request
  *   1xx-other, 2xx-other .. 6xx-other a response
  *   OTHER                             whatever is left
- * Methods are case-sensitive (RFC 3261, 7.1), names of more than SG_TYPE_NAME - 1 bytes are nobody's.
+ * Methods are case-sensitive (RFC 3261, 7.1), and no type has a name of more than SG_TYPE_NAME - 1 bytes.
  */
 #ifndef SG_SIP_ALPHABET_H
 #define SG_SIP_ALPHABET_H
@@ -30,7 +30,7 @@ bool sg_type_rule_parse(const char *text, sg_type_rule *rule);
  * a method longer than fits, a response without a method under cseq. */
 bool sg_type_name(const sg_sip_message *message, sg_type_rule rule, char name[SG_TYPE_NAME]);
 
-/* What became of messages; kept by the caller, so that an alphabet can be shared between threads. */
+/* What messages were mapped to.  The caller owns it, so that threads can share an alphabet. */
 typedef struct {
     uint64_t exact;         /* had an id of their own */
     uint64_t folded_method; /* to OTHER-method */
@@ -66,8 +66,8 @@ const char *const *sg_alphabet_names(const sg_alphabet *alphabet);
 
 typedef struct sg_census sg_census;
 
-/* At most `types_max` types are told apart (1..SG_TYPES_MAX); number 0 is for those beyond and for the
- * nameless, so that nobody on the wire decides how much memory is used. */
+/* At most `types_max` types are told apart (1..SG_TYPES_MAX); number 0 is for any further types and for
+ * messages without a name, so that a sender cannot control how much memory is used. */
 sg_status sg_census_open(sg_census **census, sg_type_rule rule, int types_max);
 void sg_census_close(sg_census *census); /* NULL is fine */
 

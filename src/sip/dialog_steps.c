@@ -1,4 +1,4 @@
-/* What a message does to a dialog.  Sections are those of RFC 3261. */
+/* dialog_steps.c: what a message does to a dialog.  Section numbers refer to RFC 3261. */
 #include "sip/tracker_internal.h"
 
 enum {
@@ -6,7 +6,7 @@ enum {
     ANSWER_S = 32,      /* 64 T1: timers B and F (17.1.1.2, 17.1.2.2), and H for the ACK */
     PROCEEDING_S = 180, /* timer C (16.6, 11) */
     ACK_S = 64,         /* the callee's 64 T1 for the ACK (13.3.1.4), and as long for its BYE */
-    EXPIRES_S = 3600    /* of a subscription that does not say */
+    EXPIRES_S = 3600    /* of a subscription without Expires */
 };
 
 static void move(entry *e, sg_dialog_state state, int64_t now_us, int64_t seconds)
@@ -82,7 +82,7 @@ static void on_notify(entry *e, const sg_sip_message *message, const sg_tracker_
         move(e, SG_DIALOG_REQUESTED, now, ANSWER_S);
 }
 
-/* A request inside a call: an established one lives on, the end of the others is not its business. */
+/* A request inside a call: an established call continues; other calls are not affected. */
 static void refresh(entry *e, const sg_tracker_options *options, int64_t now)
 {
     if (e->dialog.state == SG_DIALOG_ESTABLISHED)
@@ -221,9 +221,8 @@ static void learn_tag(sg_dialog *dialog, uint64_t tag)
         dialog->to_tags[dialog->to_tag_count++] = tag;
 }
 
-/* Once a 2xx has fixed the tags (12.1), requests bear them, in one direction or the other, and so does
- * another 2xx.  Other answers may still come from branches of a fork, and what refuses brings the tag of its
- * ACK. */
+/* Once a 2xx has fixed the tags (12.1), requests carry them, in one direction or the other, and so does
+ * another 2xx.  Other answers may still come from branches of a fork; a refusal sets the tag of its ACK. */
 static uint32_t check_tags(entry *e, const sg_sip_message *message, const sg_hash_key *key)
 {
     sg_dialog *dialog = &e->dialog;
@@ -245,7 +244,8 @@ static uint32_t check_tags(entry *e, const sg_sip_message *message, const sg_has
     return 0;
 }
 
-/* The place of an address among those of the dialog, learnt if there is room; -1 if it is new. */
+/* The index of an address among those of the dialog; a new one is stored if there is room. -1 if it is
+ * new. */
 static int find_address(entry *e, uint64_t address, bool *fresh)
 {
     *fresh = false;

@@ -12,7 +12,7 @@ static const bool token_byte[256] = {
 static const char version[] = "sip/2.0";
 enum { VERSION = sizeof version - 1 };
 
-/* "SIP/2.0 200 OK": the reason may lack, and so may the space before it. */
+/* "SIP/2.0 200 OK": the reason may be missing, and so may the space before it. */
 static sg_start read_status_line(const char *at, const char *end, sg_start_line *line)
 {
     uint64_t ignored;
@@ -23,7 +23,7 @@ static sg_start read_status_line(const char *at, const char *end, sg_start_line 
     return after > at && (after == end || sg_is_space(*after)) ? SG_START_STATUS : SG_START_NONE;
 }
 
-/* "INVITE sip:bob@biloxi.com SIP/2.0": the version is what the line ends with, the URI what stands between.
+/* "INVITE sip:bob@biloxi.com SIP/2.0": the line ends with the version; the URI is in between.
  */
 static sg_start read_request_line(const char *begin, const char *method_end, const char *end,
                                   sg_start_line *line)
@@ -87,7 +87,7 @@ sg_frame sg_sip_frame_datagram(const char *data, size_t size, size_t *length)
     return SG_FRAME_COMPLETE;
 }
 
-/* The value of a Content-Length line, or false if it is another line or none that can be read. */
+/* The value of a Content-Length line, or false if it is another line or cannot be read. */
 static bool read_content_length(const char *at, const char *end, uint64_t *value, bool *found)
 {
     const char *colon = memchr(at, ':', (size_t)(end - at));

@@ -12,12 +12,13 @@ sg_status sg_hash_key_make(sg_hash_key *key, bool any, uint64_t seed)
         key->seed = seed;
         return SG_OK;
     }
-    /* Up to 256 bytes come whole, but before the system's first random numbers a signal can interrupt. */
+    /* Up to 256 bytes are never split, but a signal can interrupt the call before the system's random pool is
+     * ready. */
     ssize_t got;
     do
         got = getrandom(key, sizeof *key, 0);
     while (got < 0 && errno == EINTR);
     if (got != (ssize_t)sizeof *key)
-        return sg_fail(SG_E_IO, "the system gives no random numbers for a hash key: %s", strerror(errno));
+        return sg_fail(SG_E_IO, "cannot get random numbers for a hash key: %s", strerror(errno));
     return SG_OK;
 }

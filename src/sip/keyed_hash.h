@@ -1,5 +1,5 @@
-/* keyed_hash.h: hashes of what the wire brings, by a secret, so that nobody can aim at one slot of a table;
- * not for other rooms. */
+/* keyed_hash.h: keyed hashes of data from the network, so that a sender cannot aim at one slot of a table;
+ * private to this room. */
 #ifndef SG_SIP_KEYED_HASH_H
 #define SG_SIP_KEYED_HASH_H
 

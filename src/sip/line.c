@@ -65,7 +65,7 @@ static uint32_t read_utf8(const unsigned char *at, uint32_t size, uint32_t *code
     return *code < least[length] || surrogate || *code > 0x10ffff ? 0 : length;
 }
 
-/* Characters that no reader should get as they are: they control, reorder, hide or break text. */
+/* Characters that are always escaped because they control, reorder, hide or break text. */
 static bool is_treacherous(uint32_t code)
 {
     return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x200b && code <= 0x200f) ||

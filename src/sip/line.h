@@ -1,9 +1,9 @@
-/* line.h: one line of output, into which bytes from the wire go escaped only; for alert*.c.
+/* line.h: one line of output; bytes from the network are always escaped.  For alert*.c.
  *
  * JSON (RFC 8259): valid UTF-8 is kept, but control characters (C0, DEL, C1) and those that reorder, hide or
  * break text (U+200B-200F, U+2028-202E, U+2060-2069, U+FEFF, U+FFF9-FFFB) are written as \uXXXX; a byte that
  * is not UTF-8 is written as \u00XX.  Plain text: printable ASCII is kept; blanks, quotes, backslashes and
- * all other bytes are written as \xXX, so that no text from a message looks like words of another line.
+ * all other bytes are written as \xXX, so that text from a message cannot look like part of another line.
  */
 #ifndef SG_SIP_LINE_H
 #define SG_SIP_LINE_H
@@ -16,13 +16,13 @@ enum { SG_LINE_MAX = 96 * 1024 };
 
 typedef struct {
     size_t length;
-    bool overflow; /* something did not fit and is missing: not to be written */
+    bool overflow; /* something did not fit: the line must not be written */
     char data[SG_LINE_MAX];
 } sg_line;
 
 void sg_line_clear(sg_line *line);
 
-/* As it is: for texts of this program. */
+/* Appends a text of this program unescaped. */
 void sg_line_put(sg_line *line, const char *text);
 void sg_line_print(sg_line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

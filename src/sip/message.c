@@ -1,7 +1,7 @@
 #include "sip/scan.h"
 #include "sip/text.h"
 
-/* Names stand at the same place as in the enum. */
+/* Names are in the order of the enum. */
 static const char *const method_names[SG_METHODS] = {
     "",          "OTHER",  "INVITE", "ACK",  "BYE",    "CANCEL",  "REGISTER", "OPTIONS",
     "SUBSCRIBE", "NOTIFY", "REFER",  "INFO", "UPDATE", "MESSAGE", "PUBLISH",  "PRACK",
@@ -59,10 +59,10 @@ sg_sip_method sg_sip_method_of(sg_text name)
     return same ? method : SG_METHOD_OTHER;
 }
 
-/* The headers that matter. */
+/* The headers that are read. */
 typedef enum {
     HEADER_REST,
-    HEADER_CALL_ID, /* from here to CONTENT_LENGTH: those that may stand once and must not differ */
+    HEADER_CALL_ID, /* from here to CONTENT_LENGTH: those that may appear once; repeats must not differ */
     HEADER_CSEQ,
     HEADER_FROM,
     HEADER_TO,
@@ -167,7 +167,7 @@ static const char *skip_to_parameter(const reader *r, const char *at, const char
         if (*at != '"')
             return *at == ';' ? at + 1 : end;
         const char *past = *quotes ? skip_quoted(at, end) : at + 1;
-        /* One unclosed, all others are, and looking again would take quadratic time. */
+        /* If one is unclosed, all following ones are, and searching again would take quadratic time. */
         *quotes = *quotes && past > at + 1;
         at = past;
     }
@@ -268,7 +268,7 @@ static void read_cseq(reader *r, const char *at, const char *end)
     clear_fault(r, SG_FAULT_CSEQ, number < 1u << 31 && name_end == end);
 }
 
-/* -1 where it is no number. */
+/* -1 if it is not a number. */
 static int64_t read_count(const char *at, const char *end)
 {
     uint64_t value;
@@ -389,7 +389,7 @@ static void read_start(sg_sip_message *message, sg_start start, const sg_start_l
     }
 }
 
-/* What can be said only when all headers are known. */
+/* Checks that need all headers. */
 static void finish(sg_sip_message *message)
 {
     if (message->response) {

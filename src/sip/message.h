@@ -1,9 +1,9 @@
-/* message.h: what matters of one SIP message, read in place (RFC 3261, 7 and 25; RFC 6665, 8.2).
+/* message.h: the fields of a SIP message that matter, read in place (RFC 3261, 7 and 25; RFC 6665, 8.2).
  *
- * Every text is a slice of the caller's buffer and lives as long as that.  The reader allocates nothing,
- * takes time linear in the size of the message, never reads past its end, and takes whatever the wire brings:
- * compact names, folded lines, LF alone, spaces before the colon, bytes of any value.  What is wrong is told
- * in `faults`; only a text without a start line of SIP/2.0 is no message.
+ * Every text is a slice of the caller's buffer and is valid as long as the buffer is.  The reader allocates
+ * nothing, takes time linear in the size of the message, never reads past its end, and accepts whatever
+ * arrives: compact names, folded lines, LF alone, spaces before the colon, bytes of any value.  `faults`
+ * lists what is wrong; only text without a SIP/2.0 start line is not a message.
  */
 #ifndef SG_SIP_MESSAGE_H
 #define SG_SIP_MESSAGE_H
@@ -50,10 +50,10 @@ enum {
     SG_FAULT_FROM = 1 << 6,           /* no From, or no tag in it (8.1.1.3) */
     SG_FAULT_TO = 1 << 7,             /* no To */
     SG_FAULT_CONTENT_LENGTH = 1 << 8, /* not a number, or more than there is */
-    SG_FAULT_REPEATED = 1 << 9, /* a header that may stand once stands twice and differs; the first counts */
-    SG_FAULT_LINE = 1 << 10,    /* a header line without a colon or without a name */
-    SG_FAULT_UNENDED = 1 << 11, /* no empty line after the headers: cut, or never ended */
-    SG_FAULT_NUL = 1 << 12      /* a NUL byte in the Call-ID */
+    SG_FAULT_REPEATED = 1 << 9,       /* a header allowed once appears again and differs; the first counts */
+    SG_FAULT_LINE = 1 << 10,          /* a header line without a colon or without a name */
+    SG_FAULT_UNENDED = 1 << 11,       /* no empty line after the headers: cut, or never ended */
+    SG_FAULT_NUL = 1 << 12            /* a NUL byte in the Call-ID */
 };
 enum { SG_FAULT_BITS = 13 };
 
@@ -73,22 +73,22 @@ typedef struct {
     sg_text user_agent;
     sg_text event;              /* Event (o), without parameters */
     sg_text subscription_state; /* "active", "terminated", ...; without parameters */
-    int64_t expires;            /* seconds; -1: none that can be read */
-    int64_t content_length;     /* -1: none that can be read */
-    bool credentials;           /* an Authorization or Proxy-Authorization is there */
+    int64_t expires;            /* seconds; -1: missing or unreadable */
+    int64_t content_length;     /* -1: missing or unreadable */
+    bool credentials;           /* has Authorization or Proxy-Authorization */
     uint32_t header_size;       /* bytes from the start line to the empty line, both included */
     sg_text body;               /* as far as the buffer and Content-Length go */
     uint32_t faults;
 } sg_sip_message;
 
 /* Reads the message that begins at `data` (as sg_sip_frame_datagram and _stream find it; at most 2^32-1 bytes
- * are looked at).  False, with *message zeroed, if no start line of SIP/2.0 stands there. */
+ * are read).  False, with *message zeroed, if there is no SIP/2.0 start line. */
 bool sg_sip_read(sg_sip_message *message, const char *data, size_t size);
 
 /* "INVITE", ...; "" for SG_METHOD_NONE, "OTHER" for SG_METHOD_OTHER and beyond. */
 const char *sg_sip_method_name(sg_sip_method method);
 
-/* The method of that name; SG_METHOD_OTHER for one unknown, SG_METHOD_NONE for an empty text. */
+/* The method of that name; SG_METHOD_OTHER if it is unknown, SG_METHOD_NONE for an empty text. */
 sg_sip_method sg_sip_method_of(sg_text name);
 
 /* The user of a SIP, SIPS or tel URI, without password: "alice" of "sip:alice:secret@host"; {NULL, 0} if

@@ -1,7 +1,7 @@
-/* pool.h: memory for many small things within a limit of bytes; not for other rooms.
+/* pool.h: memory for many small items within a limit of bytes; private to this room.
  *
- * Pages of 64 KiB are given to classes of equal items and come back when their last item does, so that a
- * flood of things of one size cannot keep the room from others for good.
+ * Pages of 64 KiB are given to classes of equal items and are returned with their last item, so a flood of
+ * items of one size cannot starve other sizes for good.
  */
 #ifndef SG_SIP_POOL_H
 #define SG_SIP_POOL_H

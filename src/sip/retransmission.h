@@ -1,9 +1,9 @@
-/* retransmission.h: which message is a copy of one that was sent before (RFC 3261, 17.1.3 and 17.2.3).
+/* retransmission.h: recognises copies of messages that were sent before (RFC 3261, 17.1.3 and 17.2.3).
  *
  * A copy has the same source and destination, top Via branch and sent-by, method or code, CSeq number and
- * method, and To tag as a message of the last 32 s (64 T1) of its dialog.  So a guesser's REGISTERs, alike in
- * Call-ID and CSeq, are no copies (other branches), nor is the other leg of a proxy (other addresses).
- * Identical packets of two taps are.
+ * method, and To tag as a message of the last 32 s (64 T1) of its dialog.  So the REGISTERs of a password
+ * guesser, which share Call-ID and CSeq, are not copies (their branches differ), and neither is the other leg
+ * of a proxy (its addresses differ).  Identical packets from two taps are copies.
  */
 #ifndef SG_SIP_RETRANSMISSION_H
 #define SG_SIP_RETRANSMISSION_H
@@ -12,7 +12,7 @@
 #include "sip/message.h"
 
 typedef enum {
-    SG_REPEATS_KEEP,    /* copies are messages of the dialog like others */
+    SG_REPEATS_KEEP,    /* copies count as messages of the dialog */
     SG_REPEATS_COLLAPSE /* copies are counted and left out */
 } sg_repeats;
 

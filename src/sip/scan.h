@@ -1,7 +1,7 @@
 /* scan.h: finding bytes in SIP text, 16 at a time where the processor can; for message.c.
  *
- * glibc's memchr is as fast in long texts, but header lines and their parts are short, and a call for each
- * costs more than the search.
+ * glibc's memchr is as fast on long texts, but header lines and their parts are short, and calling it for
+ * each costs more than the search.
  */
 #ifndef SG_SIP_SCAN_H
 #define SG_SIP_SCAN_H

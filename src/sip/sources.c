@@ -11,7 +11,7 @@ enum { SET_BITS = 512, SET_WORDS = SET_BITS / 64, FIRST_PLACES = 64 };
 /* What is counted over a window. */
 enum { FAILURES, REFUSALS, SUCCESSES, INVITES, ACKS, TALLIES };
 
-/* What is told apart over a window. */
+/* What is counted as distinct over a window. */
 enum { CALL_IDS, USERS, TARGETS, SETS };
 
 /* A count in the window of now and in the one before. */
@@ -19,7 +19,7 @@ typedef struct {
     uint32_t now, last;
 } tally;
 
-/* Bits that stand for what was met, likewise, and how many of them are set. */
+/* A bitmap of what was seen, likewise, and how many bits are set. */
 typedef struct {
     uint64_t now[SET_WORDS], last[SET_WORDS];
     uint16_t now_ones, both_ones;
@@ -34,7 +34,7 @@ typedef struct {
     tally tallies[TALLIES];
     set sets[SETS];
     int64_t spoke_us[SG_SOURCE_RULES];
-    uint32_t spoken; /* rules that have, as bits */
+    uint32_t spoken; /* rules that have fired, as bits */
     uint32_t hash;
     uint32_t older, newer; /* places + 1; 0: none */
 } place;
@@ -69,7 +69,7 @@ static sg_status check_range(const char *name, int64_t value, int64_t least, int
 {
     if (value >= least && value <= most)
         return SG_OK;
-    return sg_fail(SG_E_CONFIG, "%s of the source table is %lld; possible are %lld to %lld", name,
+    return sg_fail(SG_E_CONFIG, "%s of the source table is %lld, must be from %lld to %lld", name,
                    (long long)value, (long long)least, (long long)most);
 }
 
@@ -328,7 +328,7 @@ static bool reaches(int64_t value, int64_t threshold)
     return threshold > 0 && value >= threshold;
 }
 
-/* The rules whose numbers are reached, spoken or not. */
+/* The rules whose thresholds are reached, whether or not they have fired. */
 static uint32_t judge(const sg_source *s, const sg_source_options *options)
 {
     int64_t successes = s->successes;
@@ -343,7 +343,7 @@ static uint32_t judge(const sg_source *s, const sg_source_options *options)
            (uint32_t)guessing << SG_SOURCE_GUESSING | (uint32_t)half_open << SG_SOURCE_HALF_OPEN;
 }
 
-/* Those of the rules that have not spoken within the interval, in either direction of time. */
+/* Those of the rules that have not fired within the interval, in either direction of time. */
 static uint32_t speak(sg_sources *sources, place *p, uint32_t rules, int64_t time_us)
 {
     uint32_t now = 0;

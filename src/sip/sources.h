@@ -1,10 +1,10 @@
-/* sources.h: what each source address does, beside the dialogs: scans and floods use a new Call-ID for each
- * probe, so that no dialog looks odd (svmap, svwar and svcrack do).
+/* sources.h: what each source address does, independent of dialogs.  Scans and floods use a new Call-ID for
+ * each probe, so no single dialog looks odd (svmap, svwar and svcrack work like this).
  *
- * Requests count for the address they come from, responses for the one they go to.  Rates are over a window
- * that slides: the present one and what the last one weighs still.  Different Call-IDs, users and
+ * Requests count for the address they come from, responses for the one they go to.  Rates are over a sliding
+ * window: the present window and the part of the last one that still counts.  Different Call-IDs, users and
  * destinations are estimated from bitmaps of keyed hashes (linear counting: within a tenth up to some 500).
- * The table is bounded; the address idle for longest goes.  One table belongs to one thread.
+ * The table is bounded; the address that has been idle longest is dropped.  A table belongs to one thread.
  */
 #ifndef SG_SIP_SOURCES_H
 #define SG_SIP_SOURCES_H
@@ -13,7 +13,7 @@
 #include "sip/endpoint.h"
 #include "sip/message.h"
 
-/* A rule speaks when its numbers reach the threshold. */
+/* A rule fires when its counts reach the threshold. */
 typedef enum {
     SG_SOURCE_FLOOD,       /* requests, copies included, in flood_window_ms */
     SG_SOURCE_SCAN,        /* Call-IDs begun, with less than one success to three; or addresses asked */
@@ -33,7 +33,7 @@ typedef struct {
     int64_t enumerated_users; /* 10 */
     int64_t failures;         /* 12 */
     int64_t half_open;        /* 20 */
-    int64_t interval_ms;      /* a rule speaks once in so long for each source; 60000 */
+    int64_t interval_ms;      /* a rule fires at most once in this time for each source; 60000 */
     bool any_seed;            /* take `seed` instead of a random one; for tests */
     uint64_t seed;
 } sg_source_options;
@@ -66,7 +66,7 @@ sg_status sg_sources_open(sg_sources **sources, const sg_source_options *options
 void sg_sources_close(sg_sources *sources); /* NULL is fine */
 
 /* Counts a message; `repeated` as the tracker has it: copies count for the flood only.  Returns the rules
- * that speak now, as bits 1 << sg_source_rule.  The source that was charged goes to *source unless that is
+ * that fire now, as bits 1 << sg_source_rule.  The source it was counted for goes to *source unless that is
  * NULL. */
 uint32_t sg_sources_add(sg_sources *sources, const sg_sip_message *message, const sg_flow *flow,
                         bool repeated, sg_source *source);

@@ -1,4 +1,4 @@
-/* text.h: the small change of reading SIP text, shared by frame.c and message.c; not for other rooms. */
+/* text.h: helpers for reading SIP text, shared by frame.c and message.c; private to this room. */
 #ifndef SG_SIP_TEXT_H
 #define SG_SIP_TEXT_H
 
@@ -101,7 +101,7 @@ static inline bool sg_read_number(const char *begin, const char *end, uint64_t *
 
 typedef enum {
     SG_START_NONE,    /* nothing of SIP/2.0 begins here */
-    SG_START_PARTIAL, /* a start line may begin here; its end has not come */
+    SG_START_PARTIAL, /* a start line may begin here; its end has not arrived */
     SG_START_REQUEST,
     SG_START_STATUS
 } sg_start;

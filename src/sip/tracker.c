@@ -55,7 +55,7 @@ static sg_status check_range(const char *name, int64_t value, int64_t least, int
 {
     if (value >= least && value <= most)
         return SG_OK;
-    return sg_fail(SG_E_CONFIG, "%s of the dialog tracker is %lld; possible are %lld to %lld", name,
+    return sg_fail(SG_E_CONFIG, "%s of the dialog tracker is %lld, must be from %lld to %lld", name,
                    (long long)value, (long long)least, (long long)most);
 }
 
@@ -89,9 +89,9 @@ sg_status sg_tracker_open(sg_tracker **out, const sg_tracker_options *options)
     size_t limit = options->bytes_max ? (size_t)options->bytes_max
                                       : least + (size_t)options->dialogs_max * BYTES_A_DIALOG;
     if (limit < least) {
-        status =
-            sg_fail(SG_E_CONFIG, "%lld bytes do not suffice for a tracker of %lld dialogs; %zu are the least",
-                    (long long)options->bytes_max, (long long)options->dialogs_max, least);
+        status = sg_fail(SG_E_CONFIG,
+                         "%lld bytes are too few for a tracker of %lld dialogs; it needs at least %zu",
+                         (long long)options->bytes_max, (long long)options->dialogs_max, least);
         goto failed;
     }
     sg_pool_open(&tracker->pool, limit - fixed, tracker->user_at + options->user_size);
@@ -163,7 +163,7 @@ static void link_newest(sg_tracker *tracker, entry *e)
 
 /* ---- The end of dialogs ---- */
 
-/* How a dialog ends whose time is up. */
+/* How a dialog ends when its time is up. */
 static sg_end end_of(const sg_dialog *dialog)
 {
     switch (dialog->state) {
@@ -301,7 +301,8 @@ static uint64_t bytes_of(const sg_tracker *tracker)
     return tracker->pool.bytes + (tracker->mask + 1) * sizeof(slot) + sizeof *tracker;
 }
 
-/* An item of the pool (size 0: for an entry) at the cost of the idle oldest, but never of `spared`. */
+/* An item of the pool (size 0: for an entry).  Evicts the longest idle dialogs if needed, but never
+ * `spared`. */
 static void *take_room(sg_tracker *tracker, size_t size, size_t *room, const entry *spared)
 {
     for (;;) {
@@ -351,7 +352,7 @@ static sg_status begin_dialog(sg_tracker *tracker, XXH128_hash_t hash, const sg_
     e->dialog.first_method = message->method;
     e->dialog.state = SG_DIALOG_STRAY;
     e->dialog.serial = ++tracker->counts.begun;
-    /* Evictions may have moved slots: the place is looked for only now. */
+    /* Evictions may have moved slots, so the slot is looked up only now. */
     tracker->slots[find_slot(tracker, hash, message->call_id)] = (slot){hash.low64, e};
     if (++tracker->counts.dialogs > tracker->counts.dialogs_peak)
         tracker->counts.dialogs_peak = tracker->counts.dialogs;

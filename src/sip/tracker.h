@@ -1,7 +1,7 @@
 /* tracker.h: SIP dialogs, followed by Call-ID from the first message to the end (RFC 3261, 12, 13.3.1.4, 15,
  * 17).
  *
- * A dialog here is all that bears one Call-ID, forks and legs included, until it ends:
+ * A dialog here is everything with one Call-ID, including forks and legs, until it ends:
  *   call        BYE and any final answer (or none), a refusal, or a CANCEL with its 487; each is followed by
  *               `linger_s` of silence, in which copies, ACKs and retries with credentials still belong to it
  *   unanswered  32 s without a provisional answer, 3 min after one; 64 s without an ACK to a 2xx
@@ -14,9 +14,9 @@
  * taken as of now, a step back by more counts as no time passed, and a step ahead by more than 60 s is
  * believed when a second message confirms it, so that one false time stamp ends no dialogs but its own.
  *
- * Memory is bounded in dialogs, messages a dialog, and bytes; at a limit the dialog idle for longest goes.
- * Call-IDs are compared whole, by a keyed hash of 128 bits; SG_CALL_ID_KEPT bytes of each are kept as text.
- * One tracker belongs to one thread.
+ * Memory is bounded in dialogs, messages a dialog, and bytes; at a limit the dialog that has been idle
+ * longest is evicted. Call-IDs are compared whole, by a keyed hash of 128 bits; SG_CALL_ID_KEPT bytes of each
+ * are kept as text. One tracker belongs to one thread.
  */
 #ifndef SG_SIP_TRACKER_H
 #define SG_SIP_TRACKER_H
@@ -37,7 +37,7 @@ typedef enum {
     SG_DIALOG_CANCELLING,  /* CANCEL, no final answer to the INVITE yet */
     SG_DIALOG_ENDING,      /* BYE, no answer yet */
     SG_DIALOG_SUBSCRIBED,  /* a 2xx to SUBSCRIBE or REFER */
-    SG_DIALOG_STRAY,       /* begun in the midst, nothing to go by */
+    SG_DIALOG_STRAY,       /* capture began in the middle; state unknown */
     /* Over, waiting for stragglers: */
     SG_DIALOG_COMPLETED,
     SG_DIALOG_REFUSED,
@@ -68,7 +68,8 @@ enum {
 };
 enum { SG_FLAG_BITS = 6 };
 
-/* What is known of a dialog.  The tracker's: others read it, and write only to the user slot. */
+/* What is known about a dialog.  It belongs to the tracker: others may read it, and write only to the user
+ * slot. */
 typedef struct {
     const char *call_id;       /* the first SG_CALL_ID_KEPT bytes and a NUL; may hold NUL bytes itself */
     uint32_t call_id_length;   /* of what is kept */
@@ -104,7 +105,7 @@ typedef struct {
     uint32_t flags;    /* what it raised */
 } sg_tracked;
 
-/* Told of each dialog that ends; it must not call the tracker. */
+/* Told of each dialog that ends; it must not call back into the tracker. */
 typedef void (*sg_dialog_ended)(void *context, sg_dialog *dialog, sg_end end);
 
 typedef struct {
@@ -113,8 +114,8 @@ typedef struct {
     int64_t bytes_max;      /* all of the tracker's memory; 0: as much as dialogs_max need at 4 KiB each */
     int64_t linger_s;       /* 32 */
     int64_t established_s;  /* 14400 */
-    int64_t subscription_s; /* the longest that an Expires is believed; 14400 */
-    int64_t quiet_s;        /* dialogs that begin so soon after the first are never strays; 32 */
+    int64_t subscription_s; /* the longest Expires that is believed; 14400 */
+    int64_t quiet_s;        /* dialogs that begin this soon after the first are never strays; 32 */
     sg_repeats repeats;     /* SG_REPEATS_KEEP */
     bool any_seed;          /* take `seed` for the hash instead of a random one; for tests */
     uint64_t seed;
@@ -145,19 +146,19 @@ sg_status sg_tracker_open(sg_tracker **tracker, const sg_tracker_options *option
 void sg_tracker_close(sg_tracker *tracker); /* NULL is fine; ends nothing: flush before */
 
 /* Adds a message.  `type` is its id in the caller's alphabet or census, 0 for none.  Dialogs whose time is up
- * end first.  SG_E_MEMORY only if the system itself has none left. */
+ * end first.  SG_E_MEMORY only if the system is out of memory. */
 sg_status sg_tracker_add(sg_tracker *tracker, const sg_sip_message *message, const sg_flow *flow,
                          uint16_t type, sg_tracked *tracked);
 
-/* Lets time pass where no message came; believed at once. */
+/* Lets time pass without a message; this time is always trusted. */
 void sg_tracker_advance(sg_tracker *tracker, int64_t time_us);
 
-/* Ends all dialogs, the idle oldest first, with SG_END_FLUSHED, or as they are where they are over. */
+/* Ends all dialogs, longest idle first, with SG_END_FLUSHED; those that are over keep their own end. */
 void sg_tracker_flush(sg_tracker *tracker);
 
 void sg_tracker_counts_now(const sg_tracker *tracker, sg_tracker_counts *counts);
 
-/* All dialogs, the idle oldest first; NULL at the end.  No other call on the tracker in between. */
+/* All dialogs, longest idle first; NULL at the end.  Make no other call on the tracker in between. */
 sg_dialog *sg_tracker_first(const sg_tracker *tracker);
 sg_dialog *sg_tracker_next(const sg_tracker *tracker, const sg_dialog *dialog);
 

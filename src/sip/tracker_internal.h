@@ -24,7 +24,7 @@ struct entry {
     bool answered;    /* a 2xx to INVITE: the tags are fixed */
     bool subscribing; /* SUBSCRIBE or REFER outside a call */
     bool terminated;  /* NOTIFY said so, perhaps before the 2xx */
-    bool excused;     /* the capture was young when it began: what lacks may have been before */
+    bool excused;     /* it began soon after the capture did: what is missing may have come before */
     sg_repeat_ring ring;
     uint16_t types[TYPES_INSIDE];
     char call_id[CALL_ID_INSIDE + 1];

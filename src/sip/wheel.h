@@ -1,5 +1,5 @@
-/* wheel.h: a hierarchical timing wheel: setting, moving and expiring a timer cost the same however many there
- * are (Varghese and Lauck, 1987); not for other rooms. */
+/* wheel.h: a hierarchical timing wheel: setting, moving and expiring a timer takes constant time (Varghese
+ * and Lauck, 1987); private to this room. */
 #ifndef SG_SIP_WHEEL_H
 #define SG_SIP_WHEEL_H
 
@@ -8,7 +8,7 @@
 
 enum { SG_WHEEL_LEVELS = 4, SG_WHEEL_BITS = 6, SG_WHEEL_SLOTS = 1 << SG_WHEEL_BITS };
 
-/* To be part of what waits.  Zeros: not set. */
+/* Embed this in whatever waits.  All zeros: not set. */
 typedef struct sg_timer sg_timer;
 struct sg_timer {
     sg_timer *next, *previous; /* previous NULL: not set */

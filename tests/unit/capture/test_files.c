@@ -388,15 +388,15 @@ static void says_what_is_wrong_with_a_file(void **state)
     assert_fails(SG_E_FORMAT, "is empty", open_only(FILES(path), NULL));
     blob_add(&b, "ab", 2);
     blob_write(&b, path);
-    assert_fails(SG_E_FORMAT, "no capture file", open_only(FILES(path), NULL));
+    assert_fails(SG_E_FORMAT, "not a capture file", open_only(FILES(path), NULL));
     blob_add(&b, "this is a text and no capture at all\n", 37);
     blob_write(&b, path);
-    assert_fails(SG_E_FORMAT, "no capture file", open_only(FILES(path), NULL));
+    assert_fails(SG_E_FORMAT, "not a capture file", open_only(FILES(path), NULL));
     b.size = 0;
     pcap_simple(&b, 1, 1);
     b.data[4] = 9; /* a version that does not exist */
     blob_write(&b, path);
-    assert_fails(SG_E_FORMAT, "no capture file", open_only(FILES(path), NULL));
+    assert_fails(SG_E_FORMAT, "not a capture file", open_only(FILES(path), NULL));
     blob_free(&b);
 }
 

@@ -249,7 +249,7 @@ static void says_why_it_cannot_listen(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         options.hep_listen = &wrong[i];
         options.hep_count = 1;
-        assert_fails(SG_E_USAGE, "is no address to listen on", sg_capture_open(&first, &options));
+        assert_fails(SG_E_USAGE, "is not an address to listen on", sg_capture_open(&first, &options));
     }
     static const char *const networks[] = {"",          "10.0.0.0/33", "10.0.0/8", "::/129",
                                            "10.0.0.0/", "10.0.0.0/-1", "host"};
@@ -257,7 +257,7 @@ static void says_why_it_cannot_listen(void **state)
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
         options.hep_allow = &networks[i];
         options.hep_allow_count = 1;
-        assert_fails(SG_E_USAGE, "is no network", sg_capture_open(&first, &options));
+        assert_fails(SG_E_USAGE, "is not a network", sg_capture_open(&first, &options));
     }
     options.hep_allow_count = 0;
     char address[64];

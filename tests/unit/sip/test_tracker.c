@@ -528,7 +528,7 @@ static void refuses_limits_that_make_no_sense(void **state)
     assert_fails(SG_E_CONFIG, "messages a dialog", sg_tracker_open(&none, &o));
     o = options();
     o.bytes_max = 100000;
-    assert_fails(SG_E_CONFIG, "are the least", sg_tracker_open(&none, &o));
+    assert_fails(SG_E_CONFIG, "needs at least", sg_tracker_open(&none, &o));
     o = options();
     o.user_size = 5000;
     assert_fails(SG_E_CONFIG, "caller's share", sg_tracker_open(&none, &o));
