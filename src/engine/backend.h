@@ -7,14 +7,14 @@
 #include "engine/engine.h"
 
 typedef struct {
-    /* Whether training runs the nodes of a plan; otherwise its unique sequences with batching `unique`, every
-     * row with the others.  Inference without it runs unique sequences. */
+    /* Whether training runs the nodes of a plan.  If not, it runs the unique sequences with batching
+     * `unique`, and every row with the others; inference runs unique sequences. */
     bool shares_prefixes;
     sg_status (*open)(void **self, const sg_spec *spec, const sg_engine_options *options);
     void (*close)(void *self);
     const char *(*description)(const void *self);
     const char *(*precision)(const void *self);
-    void (*versions)(const void *self, sg_versions *versions); /* into zeros; NULL: stays so */
+    void (*versions)(const void *self, sg_versions *versions); /* written over zeros; NULL: they stay zero */
     sg_status (*load)(void *self, const float *weights);
     sg_status (*store)(void *self, float *weights);
     sg_status (*load_optimizer)(void *self, const float *m, const float *v);
@@ -27,7 +27,7 @@ typedef struct {
     sg_status (*end_step)(void *self, sg_step_result *result, double *norm);
     sg_status (*infer)(void *self, const sg_plan *plan, sg_outputs *outputs);
     sg_timing *(*timing)(void *self);
-    /* Brings `timing` up to date, and switches the taking of times; NULL where they are always taken. */
+    /* Brings `timing` up to date and switches timing on or off; NULL if it is always on. */
     sg_status (*take_times)(void *self, bool on);
     sg_status (*peak)(void *self, int64_t level_rows, int64_t all_rows, sg_peak *peak);
     sg_status (*ceilings)(void *self, const sg_ceilings_shape *shape, sg_ceilings *ceilings);
@@ -38,7 +38,7 @@ extern const sg_backend sg_cpu_backend;
 /* ---- modules ---- */
 
 /* What a module, sipgpu_<name>.so, exports under SG_MODULE_SYMBOL.  It has its own copy of base/status.c, so
- * the text of its last error in this thread is asked for. */
+ * it provides the text of its last error in this thread. */
 typedef struct {
     uint32_t abi;     /* SG_MODULE_ABI: both sides were built from the same headers */
     const char *name; /* "cuda", "cudnn" */
@@ -52,7 +52,7 @@ typedef struct {
 
 #define SG_MODULE_SYMBOL "sipgpu_module"
 
-/* Changes whenever a struct that crosses the border changes its size. */
+/* Changes whenever a struct that crosses the boundary changes its size. */
 #define SG_MODULE_ABI                                                                              \
     ((uint32_t)(sizeof(sg_backend) * 31 + sizeof(sg_plan) * 29 + sizeof(sg_spec) * 23 +            \
                 sizeof(sg_outputs) * 19 + sizeof(sg_batch) * 17 + sizeof(sg_engine_options) * 13 + \

@@ -1,8 +1,8 @@
 /* cell.h: the arithmetic of one element, shared by the CPU loops and the CUDA kernels.
  *
  * LSTM cell (Keras): i, f, o = sigmoid(z), g = tanh(z), c' = f c + i g, h' = o tanh(c').  exp and tanh are
- * written out, branch-free, so that host compilers vectorise the loops around them and every engine rounds
- * alike.
+ * written without branches, so that host compilers vectorise the loops around them and every engine rounds
+ * the same way.
  */
 #ifndef SG_ENGINE_CELL_H
 #define SG_ENGINE_CELL_H
@@ -49,7 +49,8 @@ SG_HD float sg_exp(float x)
 }
 
 /* 1/x for 1 <= x < 2^127.  A GPU's division branches to a slow path for numbers that do not occur here, and
- * the branches keep the units of a thread from overlapping; its approximation and one Newton step have none.
+ * the branches keep the units of a thread from overlapping.  The approximation and one Newton step avoid
+ * branches.
  */
 SG_HD float sg_reciprocal(float x)
 {
@@ -160,8 +161,8 @@ SG_HD void sg_moments_add(sg_moment_sums *sums, double p, double mean)
 }
 
 /* Skewness and non-excess kurtosis (biased), divided by their maxima over n outputs, reached by a one-hot
- * row: (n-2)/sqrt(n-1) and (n^2-3n+3)/(n-1).  A constant row has none; it counts as 0, 0: as far from certain
- * as can be. */
+ * row: (n-2)/sqrt(n-1) and (n^2-3n+3)/(n-1).  A constant row has none; it counts as 0, 0, the least certain
+ * result. */
 SG_HD void sg_moments_finish(const sg_moment_sums *sums, double n, double *skewness, double *kurtosis)
 {
     double variance = sums->m2 / n;

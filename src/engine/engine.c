@@ -53,12 +53,12 @@ sg_status sg_device_parse(const char *text, sg_device *device, int *index)
         *index = (int)n;
         return SG_OK;
     }
-    return sg_fail(SG_E_USAGE, "unknown device '%s': auto, cpu, cuda[:N] or cudnn[:N] is wanted", text);
+    return sg_fail(SG_E_USAGE, "unknown device '%s': expected auto, cpu, cuda[:N] or cudnn[:N]", text);
 }
 
 /* ---- opening ---- */
 
-/* The text of an error that arose in a module is in the module. */
+/* The message of an error raised in a module is in the module. */
 static sg_status checked(const sg_engine *engine, sg_status status)
 {
     return status == SG_OK || !engine->module ? status : sg_module_failed(engine->module, status);
@@ -201,8 +201,8 @@ void sg_engine_versions(const sg_engine *engine, sg_versions *versions)
 
 /* ---- steps in flight ---- */
 
-/* gradients and apply at once; what they say is kept for end_step, failures too, so that errors come in the
- * order of the steps. */
+/* Runs gradients and apply at once and keeps their result for end_step, including failures, so that errors
+ * come in the order of the steps. */
 static void run_step(sg_engine *engine, const sg_batch *batch, const sg_adam *adam, kept_step *kept)
 {
     *kept = (kept_step){0};
@@ -288,11 +288,12 @@ void sg_outputs_free(sg_outputs *outputs)
 sg_status sg_engine_infer(sg_engine *engine, const sg_plan *plan, sg_outputs *outputs)
 {
     if (outputs->count != plan->leaves)
-        return sg_fail(SG_E_INTERNAL, "outputs for %d leaves, the plan has %d", outputs->count, plan->leaves);
+        return sg_fail(SG_E_INTERNAL, "the outputs have room for %d leaves, the plan has %d", outputs->count,
+                       plan->leaves);
     return checked(engine, engine->backend->infer(engine->self, plan, outputs));
 }
 
-/* Copies the outputs of a plan's leaves to the places of their sequences. */
+/* Copies the outputs of a plan's leaves to the positions of their sequences. */
 static void scatter_outputs(const sg_plan *plan, const sg_outputs *from, int classes, sg_outputs *to)
 {
     for (int l = 0; l < plan->leaves; l++) {

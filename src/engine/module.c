@@ -27,7 +27,7 @@ static void own_folder(char folder[PATH_SIZE])
     folder[0] = '\0';
     if (!dladdr(&here, &info) || !info.dli_fname)
         return;
-    /* For the program itself, dli_fname is what it was called as. */
+    /* For the program itself, dli_fname is the name it was called by. */
     ssize_t n = strchr(info.dli_fname, '/') ? -1 : readlink("/proc/self/exe", path, sizeof path - 1);
     if (n > 0)
         path[n] = '\0';
@@ -60,13 +60,13 @@ static bool find_file(const char *name, char path[PATH_SIZE])
         if (n < PATH_SIZE && access(path, F_OK) == 0)
             return true;
         if (i == 0)
-            return false; /* who names a folder means that folder */
+            return false; /* if a folder is named, search only there */
     }
     return false;
 }
 
-/* dlopen's complaint; for a missing library it begins with the library's name, and what an old one lacks is
- * an undefined symbol. */
+/* Explains dlopen's error: for a missing library it begins with the library's name; for one that is too old
+ * it names an undefined symbol. */
 static sg_status cannot_load(const char *path)
 {
     const char *text = dlerror();
@@ -86,7 +86,7 @@ static sg_status load_module(const char *name, const sg_module **module)
 {
     char path[PATH_SIZE];
     if (!find_file(name, path))
-        return sg_fail(SG_E_DEVICE, "there is no engine module sipgpu_%s.so in this installation", name);
+        return sg_fail(SG_E_DEVICE, "the engine module sipgpu_%s.so is not installed", name);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return cannot_load(path);

@@ -1,4 +1,4 @@
-/* layout.c: where each tensor lies; apart from params.c because engine modules carry it too. */
+/* layout.c: where each tensor lies; separate from params.c because engine modules contain it too. */
 #include "model/params.h"
 
 #include <stdio.h>

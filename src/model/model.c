@@ -204,14 +204,14 @@ static sg_status read_spec(const sg_h5 *file, sg_spec *spec)
     SG_TRY(sg_h5_get_text(file, "/", "padding", padding, sizeof padding));
     int index = sg_padding_from_name(padding);
     if (index < 0)
-        return sg_fail(SG_E_FORMAT, "%s: padding is '%s'; %s is wanted", file->path, padding,
+        return sg_fail(SG_E_FORMAT, "%s: padding is '%s', expected %s", file->path, padding,
                        SG_PADDING_CHOICES);
     spec->padding = (sg_padding)index;
     sg_status status = sg_spec_check(spec);
     return status == SG_OK ? SG_OK : sg_fail_prefix(SG_E_FORMAT, "%s", file->path);
 }
 
-/* Reads tensors of exactly the sizes that the spec demands; sizes are checked before memory is taken. */
+/* Reads tensors of exactly the sizes that the spec demands; sizes are checked before memory is allocated. */
 static sg_status read_tensors(const sg_h5 *file, const char *group, const sg_spec *spec, sg_params *params)
 {
     sg_layout layout;
@@ -369,7 +369,7 @@ sg_status sg_model_read_digest(sg_model *model, const char *path, bool *digest)
 sg_status sg_model_check_alphabet(const sg_model *model, const sg_corpus *corpus)
 {
     if (model->spec.message_types != corpus->message_types)
-        return sg_fail(SG_E_CONFIG, "the model knows %d message types, the corpus has %d",
+        return sg_fail(SG_E_CONFIG, "the model has %d message types, the corpus has %d",
                        model->spec.message_types, corpus->message_types);
     for (int m = 0; m < corpus->message_types; m++)
         if (strcmp(model->alphabet[m], corpus->alphabet[m]) != 0)

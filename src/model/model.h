@@ -16,7 +16,7 @@
 #include "corpus/corpus.h"
 #include "model/params.h"
 
-/* Limits of the moments of a dialog that still goes on. */
+/* Limits of the moments of a dialog that is still going on. */
 typedef struct {
     double skewness, kurtosis;
 } sg_prefix_limit;
@@ -29,7 +29,7 @@ typedef struct {
     bool collapsed;           /* the corpus is without retransmissions */
     uint16_t *class_sequence; /* [N, L], what each output stands for */
     uint16_t *class_length;   /* [N] */
-    int64_t *class_train;     /* [N], dialogs of the train split; 0: never seen */
+    int64_t *class_train;     /* [N], number of train dialogs; 0: never seen */
 
     bool has_thresholds; /* lambda of the threshold rule, from the train split */
     double lambda_skewness, lambda_kurtosis;
@@ -54,7 +54,7 @@ typedef struct {
 } sg_optimizer_state;
 
 /* An untrained model of shape `spec` (weights zero) with alphabet and classes of `corpus`.  SG_E_CONFIG if M,
- * L or N disagree. */
+ * L or N do not match. */
 sg_status sg_model_make(sg_model *model, const sg_spec *spec, const sg_corpus *corpus);
 void sg_model_free(sg_model *model);
 
@@ -63,21 +63,21 @@ void sg_model_free(sg_model *model);
 sg_status sg_model_write(const sg_model *model, const sg_optimizer_state *state, const char *path);
 
 /* Reads and checks a whole file, weights finite.  With `state`, a file without optimizer state is
- * SG_E_FORMAT.  A file whose digest does not match is SG_E_FORMAT and "damaged"; one that has none is read,
- * and a note says so. */
+ * SG_E_FORMAT.  A file whose digest does not match is SG_E_FORMAT, "damaged"; one without a digest is read,
+ * with a note. */
 sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *path);
 
-/* The same for a model, without the note: *digest says whether there is one. */
+/* The same for a model, without the note: *digest says whether the file has one. */
 sg_status sg_model_read_digest(sg_model *model, const char *path, bool *digest);
 void sg_optimizer_state_free(sg_optimizer_state *state);
 
-/* All of a model but its weights, for files of another format that hold what it said (experiment/record.h).
- * Release the model with sg_model_free, also after a failure. */
+/* Everything in a model except its weights, for files of another format that hold its outputs
+ * (experiment/record.h). Release the model with sg_model_free, also after a failure. */
 sg_status sg_model_put_description(sg_h5 *file, const char *format, int64_t version, const sg_model *model);
 sg_status sg_model_get_description(const sg_h5 *file, const char *format, int64_t version_max,
                                    sg_model *model);
 
-/* SG_E_CONFIG unless the alphabets are equal, name for name; says the first difference. */
+/* SG_E_CONFIG unless the alphabets are equal, name for name; the message gives the first difference. */
 sg_status sg_model_check_alphabet(const sg_model *model, const sg_corpus *corpus);
 
 /* class_of[j] is the model's class with the sequence of the corpus' class j, or -1; [corpus->classes]. */

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* OpenBLAS splits work by thread count, which changes the last bits; weights must not depend on it. */
+/* OpenBLAS splits work by thread count, which changes the last bits; the weights must not depend on it. */
 extern void openblas_set_num_threads(int) __attribute__((weak));
 
 sg_status sg_params_alloc(sg_params *params, const sg_spec *spec)
@@ -58,8 +58,8 @@ static void fill_normal(float *w, size_t count, double scale, uint64_t seed, uin
     }
 }
 
-/* R [H, 4H] with orthonormal rows: the transposed Q of the QR factors of a normal [4H, H] matrix, signs such
- * that R's diagonal is positive (Keras' Orthogonal).  Row-major [H, 4H] is column-major [4H, H]: no
+/* R [H, 4H] with orthonormal rows: the transposed Q of the QR factors of a normal [4H, H] matrix, with signs
+ * chosen so that R's diagonal is positive (Keras' Orthogonal).  Row-major [H, 4H] is column-major [4H, H]: no
  * transposition is needed. */
 static sg_status fill_orthogonal(float *w, int units, uint64_t seed, uint32_t tensor)
 {

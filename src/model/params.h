@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
     int tensors;
     sg_tensor tensor[SG_TENSORS_MAX];
-    size_t count; /* floats in all, gaps included */
+    size_t count; /* total floats, gaps included */
     /* Positions in tensor[]. */
     int kernel[SG_LAYERS_MAX], recurrent[SG_LAYERS_MAX], bias[SG_LAYERS_MAX], dense_kernel, dense_bias;
 } sg_layout;

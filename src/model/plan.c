@@ -333,8 +333,8 @@ sg_product_rows sg_plan_compare_rows(const sg_plan *plan, const sg_sequences *se
     for (int b = 0; b < plan->rows; b++)
         rows.dense += set->length[plan->leaf_sequence[plan->row_leaf[b]]] - 1;
     /* Leaves are sorted, so equal ones are neighbours, and a prefix is shared with the one before.  A leaf
-     * adds its own steps; those that are not its last one have children, and so has the last step of the leaf
-     * before if this one goes on from there. */
+     * adds its own steps; those that are not its last one have children, and so has the last step of the
+     * previous leaf if this one continues it. */
     for (int l = 0; l < plan->leaves; l++) {
         int before = l > 0 ? plan->leaf_sequence[l - 1] : -1, length = set->length[plan->leaf_sequence[l]];
         if (before == plan->leaf_sequence[l])

@@ -11,7 +11,7 @@
  *
  * A leaf is a unique sequence (dense: a row); its state is that of node leaf_node.  With padding `mask` that
  * may be an inner node.  A head is what the dense layer sees: a (leaf, label) pair with its multiplicity, or,
- * with dropout, one row of the batch, since every row has a mask of its own.
+ * with dropout, one row of the batch, because every row has its own mask.
  */
 #ifndef SG_MODEL_PLAN_H
 #define SG_MODEL_PLAN_H
@@ -19,7 +19,7 @@
 #include "model/spec.h"
 #include <stdint.h>
 
-/* Unique sequences, padded as the network will see them and sorted once, from which batches are drawn. */
+/* The unique sequences from which batches are drawn, padded as the network sees them and sorted once. */
 typedef struct {
     int count, steps;  /* S sequences of at most L steps */
     uint16_t *token;   /* [S, L], 0 = padding step */
@@ -61,10 +61,10 @@ typedef struct {
     int32_t *head_leaf;  /* [heads], not falling */
     int32_t *head_label; /* [heads] */
     int32_t *head_row;   /* [heads], a row of the batch: with dropout, the one whose mask applies */
-    float *head_weight;  /* [heads], rows it stands for */
+    float *head_weight;  /* [heads], number of rows it represents */
     int32_t *head_first; /* [leaves + 1]: heads of leaf l are head_first[l] .. head_first[l+1]-1 */
 
-    /* Storage that is kept from plan to plan, and scratch of the builder. */
+    /* Storage reused from plan to plan, and scratch space of the builder. */
     size_t capacity_nodes, capacity_rows, capacity_steps;
     struct sg_plan_entry *entry; /* [B] */
     int32_t *shared;             /* [B]: steps that leaf l shares with leaf l-1 */

@@ -4,7 +4,7 @@
 
 #include "base/status.h"
 
-/* Where the zeros of a padded sequence stand (Definition 4 says post). */
+/* Where a padded sequence has its zeros (Definition 4: post). */
 typedef enum {
     SG_PADDING_POST, /* zeros after the last message; all L steps are run */
     SG_PADDING_MASK, /* no zero steps: the state after the last message is the output */

@@ -5,10 +5,10 @@
 #include "base/status.h"
 #include <stdint.h>
 
-/* Puts 0..count-1 into order[], shuffled by Fisher and Yates with Philox stream (seed, shuffle, epoch). */
+/* Puts 0..count-1 into order[], shuffled (Fisher-Yates) with the Philox stream (seed, shuffle, epoch). */
 void sg_epoch_order(int64_t count, uint64_t seed, int64_t epoch, int32_t *order);
 
-/* Updates in an epoch: all full batches, and the rest unless it is dropped. */
+/* Updates in an epoch: all full batches, and the remainder unless it is dropped. */
 int64_t sg_batches_per_epoch(int64_t count, int64_t batch_size, bool keep_last);
 
 #endif

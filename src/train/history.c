@@ -45,7 +45,7 @@ sg_status sg_history_rewind(const char *path, int64_t epoch, double *seconds)
     SG_TRY(sg_file_read(path, HISTORY_BYTES_MAX, &text, &length));
     if (strncmp(text, HEADER, strlen(HEADER)) != 0) {
         free(text);
-        return sg_fail(SG_E_FORMAT, "%s: not a history of this program (its first line is another)", path);
+        return sg_fail(SG_E_FORMAT, "%s: not a history of this program (its first line differs)", path);
     }
     sg_atomic_file file;
     FILE *stream;
@@ -89,6 +89,6 @@ sg_status sg_history_append(const char *path, const sg_history_line *line)
         return SG_OK;
     saved = saved ? saved : errno;
     if (before >= 0 && truncate(path, before) != 0)
-        return sg_fail(SG_E_IO, "cannot write %s: %s, and part of a line is left", path, strerror(saved));
+        return sg_fail(SG_E_IO, "cannot write %s: %s; part of a line remains in it", path, strerror(saved));
     return sg_fail(SG_E_IO, "cannot write %s: %s", path, strerror(saved));
 }

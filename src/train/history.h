@@ -19,11 +19,11 @@ typedef struct {
     double learning_rate, gradient_norm, seconds;
 } sg_history_line;
 
-/* Starts the file anew with its header. */
+/* Starts a new file with its header. */
 sg_status sg_history_create(const char *path);
 
-/* Keeps the header and the lines up to `epoch`, drops the rest (also a torn last line); *seconds is that of
- * the last line kept, or 0. */
+/* Keeps the header and the lines up to `epoch` and drops the rest, including an incomplete last line;
+ * *seconds is that of the last line kept, or 0. */
 sg_status sg_history_rewind(const char *path, int64_t epoch, double *seconds);
 
 /* If this fails, the file is as it was. */

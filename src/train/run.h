@@ -1,8 +1,8 @@
-/* run.h: the folder of a run and the record of how it came about.
+/* run.h: the folder of a run, and how the run came about.
  *
- *   config.ini       what was asked for
+ *   config.ini       the settings
  *   history.csv      one line an epoch
- *   checkpoint.h5    to go on from, also after Ctrl-C; of a complete run only with train.checkpoint_every
+ *   checkpoint.h5    for resuming, also after Ctrl-C; a complete run has one only with train.checkpoint_every
  *   best.h5          with keep_best: the weights of the best evaluation so far
  *   provenance.json  commit, command, device, versions, seconds
  *   model.h5         the trained model; written last, so its presence means the run is complete
@@ -22,11 +22,11 @@ sg_status sg_run_paths_make(sg_run_paths *paths, const char *folder);
 /* Whether a run in this folder has finished. */
 bool sg_run_is_complete(const char *folder);
 
-/* What the provenance.json of a run says of how it was trained: a JSON object of tool, commit, date,
- * processor, engine and seconds, as far as they are there; no paths.  Release with free(). */
+/* How a run was trained, from its provenance.json: a JSON object with tool, commit, date, processor, engine
+ * and seconds, as far as known; no paths.  Release it with free(). */
 sg_status sg_run_origin(const char *folder, char **json);
 
-/* A run whose results went into what is recorded, and its origin. */
+/* A run whose results were used, and its origin. */
 typedef struct {
     char name[64], *origin;
 } sg_provenance_run;
@@ -43,8 +43,8 @@ typedef struct {
 } sg_provenance;
 
 /* Writes provenance as JSON: tool, commit, command, date, host processor, engine, library versions, corpus,
- * seconds; and of each run its name and origin: runs may be older than the command that evaluates them, and
- * of another machine. */
+ * seconds; and the name and origin of each run: runs may be older than the command that evaluates them, and
+ * come from another machine. */
 sg_status sg_provenance_write(const sg_provenance *provenance, const char *path);
 
 /* "sipgpu 0.2.0 (commit)", for the tool attribute of files. */

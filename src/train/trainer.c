@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a run carries from update to update; model.epoch and model.update say how far it is. */
+/* The state of a run; model.epoch and model.update say how far it has come. */
 typedef struct {
     const sg_training *training;
     const sg_config *config;
@@ -33,7 +33,7 @@ typedef struct {
     bool checkpoint_due;     /* by epochs */
     double checkpoint_clock; /* when the last one was tried, or training began */
     int64_t saved_epoch;     /* of the last checkpoint handed over or gone on from; -1: there is none */
-    bool write_fails[SG_WRITER_FILES]; /* and it has been said */
+    bool write_fails[SG_WRITER_FILES]; /* and it has been reported */
     int64_t waits;                     /* for the writer */
 } run;
 
@@ -60,7 +60,7 @@ static double seconds_so_far(const run *r)
 
 /* ---- beginning ---- */
 
-/* Keys that may change between the sittings of a run. */
+/* Settings that may change when a run is resumed. */
 static bool may_change(const sg_option *o)
 {
     static const char *const keys[] = {"data.corpus",
@@ -77,7 +77,7 @@ static bool may_change(const sg_option *o)
     return strcmp(o->section, "experiment") == 0;
 }
 
-/* A longer run is the same run so far, unless the learning rate follows the number of epochs. */
+/* A longer run is the same run so far, unless the learning rate depends on the number of epochs. */
 static bool may_change_or_extend(const sg_option *o)
 {
     return may_change(o) || (strcmp(o->section, "train") == 0 && strcmp(o->key, "epochs") == 0);
@@ -100,7 +100,7 @@ static sg_status check_same_run(const sg_model *model, const char *path, const s
             "%s was made with other settings (%s); resume with the same, or train into another folder", path,
             names);
     if (strcmp(model->corpus_digest, corpus->digest) != 0)
-        return sg_fail(SG_E_CONFIG, "%s was made with another corpus (digest %s, this one has %s)", path,
+        return sg_fail(SG_E_CONFIG, "%s was made with another corpus (its digest is %s, this one's %s)", path,
                        model->corpus_digest, corpus->digest);
     return SG_OK;
 }
@@ -116,13 +116,13 @@ sg_status sg_training_check_complete(const sg_config *config, const sg_corpus *c
     return status;
 }
 
-/* A checkpoint lies within the epoch that it says comes next. */
+/* A checkpoint lies within the epoch after its last complete one. */
 static sg_status check_position(const run *r)
 {
     int64_t epoch = r->model.epoch, update = r->model.update;
     if (epoch > update / r->batches || update - epoch * r->batches > r->batches)
-        return sg_fail(SG_E_FORMAT, "%s: epoch %lld and update %lld do not go together", r->paths.checkpoint,
-                       (long long)epoch, (long long)update);
+        return sg_fail(SG_E_FORMAT, "%s: epoch %lld and update %lld contradict each other",
+                       r->paths.checkpoint, (long long)epoch, (long long)update);
     return SG_OK;
 }
 
@@ -132,7 +132,7 @@ static sg_status begin_resumed(run *r)
     SG_TRY(check_same_run(&r->model, r->paths.checkpoint, r->config, r->corpus, may_change_or_extend));
     SG_TRY(check_position(r));
     if (strcmp(r->model.precision, sg_engine_precision_name(r->engine)) != 0)
-        sg_warn("the run began in %s and goes on in %s", r->model.precision,
+        sg_warn("the run began in %s and continues in %s", r->model.precision,
                 sg_engine_precision_name(r->engine));
     SG_TRY(sg_engine_load_optimizer(r->engine, &r->state.m, &r->state.v));
     SG_TRY(sg_history_rewind(r->paths.history, r->model.epoch, &r->seconds_before));
@@ -154,7 +154,7 @@ static sg_status begin_fresh(run *r, const sg_spec *spec)
     return sg_history_create(r->paths.history);
 }
 
-/* What the model file says of the run, set anew at each sitting. */
+/* What the model file says about the run; set again whenever it is resumed. */
 static sg_status describe_run(run *r)
 {
     free(r->model.config);
@@ -262,7 +262,7 @@ static double learning_rate_at(const run *r, int64_t update)
     return c->lr_floor + (c->learning_rate - c->lr_floor) * 0.5 * (1 + cos(M_PI * share));
 }
 
-/* Says where training broke down, and what helps. */
+/* Says where training failed, and what helps. */
 static sg_status explain_divergence(const run *r, sg_status status)
 {
     if (status != SG_E_NUMERIC)
@@ -316,14 +316,15 @@ static sg_status end_updates(run *r, int left)
 
 /* ---- checkpoints ---- */
 
-/* Says what became of files that were handed over: that one cannot be written, once, until it can. */
+/* Reports what became of files handed to the writer.  That a file cannot be written is said once, until it
+ * can be written again. */
 static void hear_writer(run *r)
 {
     for (int file = 0; file < SG_WRITER_FILES; file++) {
         sg_writer_news news;
         sg_writer_get_news(r->writer, (sg_writer_file)file, &news);
         if (news.status != SG_OK && !r->write_fails[file])
-            sg_warn("%s; %s, and training goes on: it is tried again when the next is due", news.text,
+            sg_warn("%s; %s; training goes on, and the next one that is due will be tried", news.text,
                     sg_path_exists(r->paths.checkpoint) ? "the last checkpoint is intact"
                                                         : "there is no checkpoint yet");
         if (news.status == SG_OK && news.written > 0 && r->write_fails[file])
@@ -333,14 +334,14 @@ static void hear_writer(run *r)
     }
 }
 
-/* Waits for the writer: only where training has stopped. */
+/* Waits for the writer; only when training has stopped. */
 static void drain_writer(run *r)
 {
     r->waits++;
     sg_writer_drain(r->writer);
 }
 
-/* After a failure: what is said and done next does not depend on what is still being written. */
+/* After a failure: waits, so that what follows does not depend on what is still being written. */
 static void settle(run *r)
 {
     drain_writer(r);
@@ -353,7 +354,7 @@ static bool is_due(const run *r)
     return r->checkpoint_due || (seconds > 0 && sg_seconds() - r->checkpoint_clock >= seconds);
 }
 
-/* Copies the state and leaves it to the writer, which is free. */
+/* Copies the state and hands it to the writer, which is idle. */
 static sg_status hand_over_checkpoint(run *r)
 {
     SG_TRY(end_updates(r, 0));
@@ -366,7 +367,7 @@ static sg_status hand_over_checkpoint(run *r)
     return SG_OK;
 }
 
-/* Between two updates.  While the one before is being written, a checkpoint stays due. */
+/* Called between two updates.  While the previous checkpoint is being written, the next stays due. */
 static sg_status checkpoint_if_due(run *r)
 {
     hear_writer(r);
@@ -378,7 +379,7 @@ static sg_status save_now(run *r)
 {
     sg_writer_news news;
     drain_writer(r);
-    sg_writer_get_news(r->writer, SG_WRITER_CHECKPOINT, &news); /* of what no longer matters */
+    sg_writer_get_news(r->writer, SG_WRITER_CHECKPOINT, &news); /* of files that no longer matter */
     SG_TRY(hand_over_checkpoint(r));
     drain_writer(r);
     sg_writer_get_news(r->writer, SG_WRITER_CHECKPOINT, &news);
@@ -393,12 +394,13 @@ static sg_status save_now(run *r)
 static sg_status interrupt(run *r)
 {
     SG_TRY(save_now(r));
-    return sg_fail(
-        SG_E_INTERRUPTED, "stopped after update %lld of epoch %lld; the state is in %s: go on with --resume",
-        (long long)r->model.update, (long long)(r->model.update - 1) / r->batches + 1, r->paths.checkpoint);
+    return sg_fail(SG_E_INTERRUPTED,
+                   "stopped after update %lld of epoch %lld; the state is in %s: continue with --resume",
+                   (long long)r->model.update, (long long)(r->model.update - 1) / r->batches + 1,
+                   r->paths.checkpoint);
 }
 
-/* The device failed, or ran out of memory: saves what can still be had from it. */
+/* The device failed or ran out of memory: saves what can still be saved. */
 static sg_status rescue(run *r, sg_status status)
 {
     char reason[512];
@@ -406,11 +408,11 @@ static sg_status rescue(run *r, sg_status status)
         return status;
     snprintf(reason, sizeof reason, "%s", sg_error_text());
     if (end_updates(r, 0) == SG_OK && save_now(r) == SG_OK)
-        return sg_fail(status, "%s; the state after update %lld is in %s: go on with --resume", reason,
+        return sg_fail(status, "%s; the state after update %lld is in %s: continue with --resume", reason,
                        (long long)r->model.update, r->paths.checkpoint);
     if (!sg_path_exists(r->paths.checkpoint))
         return sg_fail(status, "%s; nothing could be saved, and there was no checkpoint yet", reason);
-    return sg_fail(status, "%s; the last checkpoint, %s, is intact: go on with --resume", reason,
+    return sg_fail(status, "%s; the last checkpoint, %s, is intact: continue with --resume", reason,
                    r->paths.checkpoint);
 }
 
@@ -449,7 +451,7 @@ static void keep_best(run *r, const sg_history_line *line)
     sg_writer_best(r->writer, &r->model);
 }
 
-/* Appends to history.csv; says where the run can be taken up if that fails.  A file that is being written may
+/* Appends to history.csv; if that fails, says from where the run can be resumed.  A file being written may
  * have taken the last room on the disk for the moment. */
 static sg_status record(run *r, const sg_history_line *line)
 {
@@ -463,8 +465,8 @@ static sg_status record(run *r, const sg_history_line *line)
     return status;
 }
 
-/* Evaluates all splits, and takes the weights over if they are the best; until it is done, the epoch is not
- * closed and the run can be saved as it stands. */
+/* Evaluates all splits and keeps the weights if they are the best.  Until this is done the epoch is not
+ * closed, and the run can be saved as it is. */
 static sg_status evaluate(run *r, sg_history_line *line)
 {
     if (!line->evaluated)

@@ -1,4 +1,4 @@
-/* trainer.h: trains one network on one corpus, in a folder of its own (run.h). */
+/* trainer.h: trains one network on one corpus, in its own folder (run.h). */
 #ifndef SG_TRAIN_TRAINER_H
 #define SG_TRAIN_TRAINER_H
 
@@ -11,7 +11,7 @@ typedef struct {
     const sg_config *config;
     const sg_corpus *corpus;
     const char *folder;                /* exists and is writable */
-    bool resume;                       /* go on from the folder's checkpoint if there is one */
+    bool resume;                       /* resume from the folder's checkpoint if there is one */
     const volatile sig_atomic_t *stop; /* set by a signal: save a checkpoint and return SG_E_INTERRUPTED */
 } sg_training;
 
@@ -21,18 +21,18 @@ typedef struct {
     char engine[128];   /* sg_engine_description */
     int64_t epochs;     /* run in all */
     bool stopped_early; /* by stop_when_train_pd */
-    int64_t waits;      /* times this sitting's training stood still for a file, up to its last update: 0 */
+    int64_t waits;      /* how often training has waited for a file since it was started or resumed: 0 */
 } sg_trained;
 
-/* Trains to the end and returns the model; the caller writes model.h5.  Checkpoints and best weights are
- * written by a thread beside it (writer.h).  A checkpoint that cannot be written is a warning; best weights
- * that still cannot at the end are an error.  A loss that is not finite is SG_E_NUMERIC with epoch, step and
+/* Trains to the end and returns the model; the caller writes model.h5.  A second thread writes checkpoints
+ * and best weights (writer.h).  A checkpoint that cannot be written is a warning; best weights that still
+ * cannot be written at the end are an error.  A loss that is not finite is SG_E_NUMERIC with epoch, step and
  * a hint; the last checkpoint stays.  A checkpoint of another configuration or corpus is SG_E_CONFIG and
  * names what differs. */
 sg_status sg_train(const sg_training *training, sg_trained *trained);
 
 /* Whether this configuration can be trained on this corpus here: network, batch size, device, precision.
- * Touches no file, so a command can ask before it changes anything. */
+ * Touches no file, so a command can check before it changes anything. */
 sg_status sg_training_check(const sg_config *config, const sg_corpus *corpus);
 
 /* SG_E_CONFIG, naming keys, if the complete run in `folder` was made with other settings or another corpus.

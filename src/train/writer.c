@@ -13,10 +13,10 @@ struct sg_writer {
     const sg_optimizer_state *state;
     char checkpoint[SG_PATH_MAX], best[SG_PATH_MAX];
     pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows; held for copying at the most */
+    pthread_mutex_t lock; /* guards what follows; held at most while copying */
     pthread_cond_t changed;
     int job; /* under way */
-    /* Copies: all but the weights is the run's. */
+    /* Copies of the weights; everything else belongs to the run. */
     sg_model saved;   /* a checkpoint */
     sg_model current; /* the best that is being written */
     sg_model waiting; /* the best that is to be written next */
@@ -63,7 +63,7 @@ static void start(sg_writer *w)
     w->writing = w->bests;
 }
 
-/* A best that failed waits again, unless a newer one does; a checkpoint that needs it does not come about. */
+/* Best weights that failed wait again, unless newer ones do; a checkpoint that needs them is not written. */
 static void keep_failed_best(sg_writer *w)
 {
     if (w->best_waits)
@@ -115,7 +115,7 @@ static void *write_files(void *context)
 
 /* ---- opening and closing ---- */
 
-/* Signals are for the threads of the program. */
+/* Signals go to the other threads. */
 static sg_status start_thread(sg_writer *w)
 {
     sigset_t all, before;

@@ -311,12 +311,12 @@ def test_interrupted_experiments_go_on(sipgpu: Sipgpu, corpus: Path, unbroken: P
     assert "warning" not in err  # a run that was asked to stop has not failed
     for run in LONG_RUNS[:2]:
         assert (folder / "runs" / run / "checkpoint.h5").exists()
-        assert "go on with --resume" in (folder / "runs" / run / "log.txt").read_text(encoding="utf-8").splitlines()[-1]
+        assert "continue with --resume" in (folder / "runs" / run / "log.txt").read_text(encoding="utf-8").splitlines()[-1]
     assert not (folder / "runs" / LONG_RUNS[2] / "checkpoint.h5").exists()  # none was started
     assert not list(folder.glob("runs/*/model.h5"))
     sipgpu.ok(*words)
     log = (folder / "runs" / LONG_RUNS[0] / "log.txt").read_text(encoding="utf-8")
-    assert "go on with --resume" in log and "resuming after epoch" in log  # appended
+    assert "continue with --resume" in log and "resuming after epoch" in log  # appended
     assert_same_runs(folder, unbroken)
     assert_same_tables(folder, unbroken)
 

@@ -242,7 +242,7 @@ def test_a_device_that_dies(gpu: Sipgpu, corpus: Path, tmp_path: Path, runs: dic
         assert result.code == 1 and len(lines) == 1 and lines[0] == result.err.splitlines()[-1], result.err
         seen.add("checkpoint" if (folder / "checkpoint.h5").exists() else "nothing")
         if (folder / "checkpoint.h5").exists():
-            assert "is intact: go on with --resume" in lines[0]
+            assert "is intact: continue with --resume" in lines[0]
             assert train(gpu, corpus, folder, device, "--resume").code == 0
             assert_same_tensors(folder / "model.h5", runs[device] / "model.h5", "params")
     assert seen == {"checkpoint", "nothing"}

@@ -227,7 +227,7 @@ def test_resume_after_a_signal(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "go on with --resume" in err.splitlines()[-1] and str(folder / "checkpoint.h5") in err
+    assert "continue with --resume" in err.splitlines()[-1] and str(folder / "checkpoint.h5") in err
     assert not (folder / "model.h5").exists()
     # The settings are in the folder: --resume needs no others.
     assert "resuming after epoch" in sipgpu.ok("train", "--out", folder, "--resume").err
@@ -372,7 +372,7 @@ def test_a_signal_waits_for_what_is_being_written(sipgpu: Sipgpu, corpus: Path, 
     _, err = process.communicate(timeout=60)
     assert process.returncode in (0, 1), err
     if process.returncode:  # not at its end already
-        assert "go on with --resume" in err.splitlines()[-1]
+        assert "continue with --resume" in err.splitlines()[-1]
         train(sipgpu, corpus, folder, *RUN, "--resume")
     assert_same_run(folder, unbroken)
 

@@ -76,14 +76,15 @@ static int usable_cores(void)
 static sg_status choose_precision(sg_cpu *cpu, sg_precision precision)
 {
     if (precision == SG_PRECISION_TF32)
-        return sg_fail(SG_E_DEVICE, "precision = tf32 is for GPUs; the CPU engine computes in fp32 or bf16");
+        return sg_fail(SG_E_DEVICE,
+                       "precision = tf32 is for GPUs only; the CPU engine computes in fp32 or bf16");
     cpu->bf16 = precision == SG_PRECISION_BF16 || (precision == SG_PRECISION_AUTO && sg_gemm_bf16_is_fast());
     cpu->operand_size = cpu->bf16 ? 2 : 4;
     return SG_OK;
 }
 
-/* Weights and what the forward pass reads; sg_cpu_pack_backward makes the rest when it is first wanted, so
- * that a detector does without. */
+/* Allocates weights and what the forward pass reads; sg_cpu_pack_backward allocates the rest when it is first
+ * needed, so detectors do not pay for it. */
 static sg_status make_weights(sg_cpu *cpu)
 {
     int64_t h = cpu->spec.units, n = cpu->spec.classes;

@@ -39,8 +39,7 @@ typedef struct {
     /* Storage of a batch, grown as needed; see reserve functions. */
     size_t node_capacity, inner_capacity, level_capacity, head_capacity, infer_capacity;
     sg_cpu_states states[SG_LAYERS_MAX];
-    void
-        *z_sum; /* [inner, 4H] operand: gradients of the sums, summed over children; of one layer at a time */
+    void *z_sum;           /* [inner, 4H] operand: gradients of the sums, by parent; one layer at a time */
     float *input_gradient; /* [nodes, H]: what layer 1 sends down; with two layers only */
     void *gates_operand;   /* [nodes, 4H] bf16 copy of layer 1's gradients; with two layers and bf16 only */
     float *product;        /* [widest level, 4H] Z = H R, and on the way back dH = dZ R^T [widest level, H] */
@@ -67,7 +66,7 @@ typedef struct {
 sg_status sg_cpu_pack(sg_cpu *cpu);
 sg_status sg_cpu_pack_backward(sg_cpu *cpu);
 
-/* Adds the time since `start` to a phase, and `flops` (0 for what is no product). */
+/* Adds the time since `start` to a phase, and `flops` (0 if it is not a product). */
 void sg_cpu_account(sg_cpu *cpu, sg_phase phase, double start, double flops);
 
 /* One product of packed weights, accounted. */
@@ -80,7 +79,7 @@ static inline void *sg_operand_row(const sg_cpu *cpu, const void *operand, int64
     return (char *)(uintptr_t)operand + (size_t)(row * width) * cpu->operand_size;
 }
 
-/* Where a row of floats is to be computed that ends up in an operand: in place for fp32, else in `scratch`.
+/* Where to compute a row of floats that becomes part of an operand: in place for fp32, else in `scratch`.
  */
 static inline float *sg_operand_target(const sg_cpu *cpu, void *row, float *scratch)
 {
@@ -90,7 +89,7 @@ static inline float *sg_operand_target(const sg_cpu *cpu, void *row, float *scra
 /* Rounds the row to bf16 if the operand is; nothing to do for fp32. */
 void sg_operand_finish(const sg_cpu *cpu, void *row, const float *scratch, int count);
 
-/* The backend's functions that live in other files. */
+/* Functions of the backend that are in other files. */
 sg_status sg_cpu_gradients(void *self, const sg_batch *batch, sg_step_result *result);
 sg_status sg_cpu_infer(void *self, const sg_plan *plan, sg_outputs *outputs);
 sg_status sg_cpu_peak(void *self, int64_t level_rows, int64_t all_rows, sg_peak *peak);

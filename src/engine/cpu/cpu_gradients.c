@@ -1,10 +1,9 @@
 /* cpu_gradients.c: forward and backward of a batch over its prefix trie.
  *
  * Forward, level by level: Z = H[t-1] R once for each parent, then one loop gathers the parent's row of Z and
- * of C, adds what the token contributes, and writes activations, C[t] and H[t].  Backward, the other way
- * round: one loop over parents takes the gradients of their children's sums and adds them up in child order,
- * then dH[t-1] = dZ R^T.  The weight gradient of the recurrent kernel is a single product over all parents at
- * the end.
+ * of C, adds what the token contributes, and writes activations, C[t] and H[t].  Backward, in reverse: one
+ * loop over parents takes the gradients of their children's sums and adds them in child order, then dH[t-1] =
+ * dZ R^T.  The weight gradient of the recurrent kernel is a single product over all parents at the end.
  */
 #include "engine/cpu/cpu_engine.h"
 
@@ -291,7 +290,8 @@ static sg_status run_head(sg_cpu *cpu, const sg_batch *batch, sg_step_result *re
 
 /* ---- backward ---- */
 
-/* What reaches the state h of a node from later steps, from the head and from the layer above, as one row. */
+/* The gradient that reaches the state h of a node from later steps, the head and the layer above, as one
+ * row. */
 static const float *state_gradient(const sg_cpu *cpu, const sg_plan *plan, int layer, int t, int node,
                                    float *scratch)
 {
@@ -348,7 +348,7 @@ static void backward_level(sg_cpu *cpu, const sg_plan *plan, int layer, int t, c
     sg_cpu_account(cpu, SG_PHASE_POINTWISE, start, 0);
 }
 
-/* Level 0: no parents; the sums go nowhere. */
+/* Level 0: no parents; the sums are discarded. */
 static void backward_first_level(sg_cpu *cpu, const sg_plan *plan, int layer, const float *c_sums)
 {
     double start = sg_seconds();

@@ -1,5 +1,5 @@
-/* cpu_peak.c: how fast this machine's products can be: each shape of a step alone, operands packed, best of
- * several. */
+/* cpu_peak.c: measures how fast this machine's products can be: each shape of a step alone, operands packed,
+ * best of several runs. */
 #include "engine/cpu/cpu_engine.h"
 
 #include "base/log.h"

@@ -12,15 +12,15 @@
 #include <unistd.h>
 
 enum {
-    COLUMNS = 192,      /* about so many columns of a product are one part, */
-    ROWS = 256,         /* and at most so many rows */
+    COLUMNS = 192,      /* about this many columns of a product make one part, */
+    ROWS = 256,         /* and at most this many rows */
     OUTER = 384,        /* the same for either side of an outer product */
     TYPICAL_ROWS = 192, /* the row count that the packed layout is chosen for */
     ALIGNMENT = 64
 };
 
-/* Sides cut into parts are cut by their size alone: what one thread computes does not depend on how many
- * there are. */
+/* Sides are cut into parts by their size alone: what one thread computes does not depend on the number of
+ * threads. */
 typedef struct {
     int64_t size, width, count; /* all parts are `width` wide but the last, which is not wider */
 } cut;
@@ -59,7 +59,7 @@ struct sg_packed {
     sg_gemm *gemm;
     int64_t k, n;
     bool transposed;
-    void *panels; /* with tiles; then there is nothing of what follows */
+    void *panels; /* with tiles; then none of the following exists */
     cut columns;
     part_kind kind[KINDS];
     size_t part_size; /* bytes of a packed part */
@@ -110,7 +110,7 @@ static bool isa_has(unsigned wanted)
     return ((unsigned)dnnl_get_effective_cpu_isa() & wanted) == wanted;
 }
 
-/* The system saves tiles for a process that has asked for them. */
+/* The system saves tiles only for a process that has asked for it. */
 static bool may_use_tiles(void)
 {
 #ifdef SG_X86_LEVELS
@@ -247,7 +247,7 @@ static int team(const sg_gemm *g, int64_t parts)
     return parts < g->threads ? (int)parts : g->threads;
 }
 
-/* The lane of the calling thread of a region.  oneDNN looks at this setting: it is to use this thread alone.
+/* The lane of the calling thread of a region.  The setting makes oneDNN use this thread only.
  */
 static const lane *enter_lane(const sg_gemm *g)
 {
@@ -255,7 +255,8 @@ static const lane *enter_lane(const sg_gemm *g)
     return &g->lane[omp_get_thread_num()];
 }
 
-/* What a product takes for an operand of bf16 where that has no instructions: the same numbers as floats. */
+/* What a product uses instead of a bf16 operand if there are no instructions for bf16: the same numbers as
+ * floats. */
 static sg_status widen(sg_gemm *g, int which, const void **operand, int64_t count)
 {
     if (!g->widen)

@@ -1,10 +1,9 @@
-/* onednn.h: what products need of oneDNN, in both versions of its C interface (2.x: descriptors are structs,
- * 3.x: handles).
+/* onednn.h: what products need from oneDNN, in both versions of its C interface (2.x: descriptors are
+ * structs, 3.x: handles).
  *
- * All that is made here is made for one thread.  Left to itself, oneDNN divides sums among the threads that
- * it finds, so bits would depend on their number.  Callers divide the work instead: a primitive may run in
- * several threads at once, each of which has called omp_set_num_threads(1) and brings a stream and scratch
- * memory of its own.
+ * Everything here is made for one thread.  By default oneDNN divides sums among the threads that it finds, so
+ * bits would depend on their number.  Callers divide the work instead: a primitive may run in several threads
+ * at once, each of which has called omp_set_num_threads(1) and has its own stream and scratch memory.
  */
 #ifndef SG_ENGINE_CPU_ONEDNN_H
 #define SG_ENGINE_CPU_ONEDNN_H
@@ -13,10 +12,10 @@
 #include <dnnl.h>
 #include <stdint.h>
 
-/* A descriptor: a struct in 2.x, a handle in 3.x.  Starts zeroed; free is right for zeroed ones, too. */
+/* A descriptor: a struct in 2.x, a handle in 3.x.  Starts zeroed; free accepts zeroed ones, too. */
 typedef dnnl_memory_desc_t sg_dnnl_desc;
 
-/* SG_E_MEMORY, SG_E_DEVICE for what this processor cannot compute, SG_E_INTERNAL. */
+/* SG_E_MEMORY, SG_E_DEVICE if this processor cannot compute it, SG_E_INTERNAL. */
 sg_status sg_dnnl_failure(dnnl_status_t code, const char *call);
 
 #define SG_DNNL(call)                                    \
@@ -26,7 +25,7 @@ sg_status sg_dnnl_failure(dnnl_status_t code, const char *call);
             return sg_dnnl_failure(dnnl_status_, #call); \
     } while (0)
 
-/* A matrix as it lies in memory. */
+/* The layout of a matrix in memory. */
 typedef struct {
     int64_t rows, columns;
     int64_t stride;  /* elements from row to row; with `transposed`, from column to column */
@@ -49,7 +48,7 @@ typedef struct {
 sg_status sg_dnnl_product_make(dnnl_engine_t engine, int64_t rows, int64_t k, int64_t n,
                                dnnl_data_type_t type, const sg_dnnl_desc *layout, sg_dnnl_task *task);
 
-/* The layout of B [k, n] that the library likes best for products of about `rows` rows. */
+/* The layout of B [k, n] that the library prefers for products of about `rows` rows. */
 sg_status sg_dnnl_best_layout(dnnl_engine_t engine, int64_t rows, int64_t k, int64_t n, dnnl_data_type_t type,
                               sg_dnnl_desc *layout);
 

@@ -7,7 +7,7 @@ extern const sg_pointwise sg_pointwise_baseline, sg_pointwise_avx2, sg_pointwise
 
 #ifdef SG_X86_LEVELS
 
-/* ONEDNN_MAX_CPU_ISA holds here, too: one machine can then stand for a lesser one. */
+/* ONEDNN_MAX_CPU_ISA applies here, too: a machine can then act as a lesser one. */
 static bool may_use(unsigned isa)
 {
     return ((unsigned)dnnl_get_effective_cpu_isa() & isa) == isa;
@@ -15,8 +15,7 @@ static bool may_use(unsigned isa)
 
 #endif
 
-/* The features that the options of pointwise_avx512.c and pointwise_avx2.c (CMakeLists.txt) let the compiler
- * use. */
+/* The features that the compiler may use in pointwise_avx512.c and pointwise_avx2.c (CMakeLists.txt). */
 const sg_pointwise *sg_pointwise_select(void)
 {
 #ifdef SG_X86_LEVELS

@@ -1,8 +1,8 @@
 /* pointwise.h: loops over one row of elements, compiled for several instruction sets; the best one that the
  * processor has is chosen at run time.
  *
- * Each works on one row (a node of a trie, a sample, a range of weights) and knows nothing of threads: the
- * caller spreads rows over threads, so results do not depend on how many there are.
+ * Each works on one row (a node of a trie, a sample, a range of weights) and is unaware of threads: the
+ * caller spreads rows over threads, so results do not depend on their number.
  */
 #ifndef SG_ENGINE_CPU_POINTWISE_H
 #define SG_ENGINE_CPU_POINTWISE_H

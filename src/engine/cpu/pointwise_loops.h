@@ -78,7 +78,7 @@ static void to_bf16(int64_t count, uint16_t *to, const float *from)
 
 /* ---- softmax ---- */
 
-/* Adds the bias; returns the largest output, and in *top the lowest place where it stands. */
+/* Adds the bias; returns the largest output, and in *top the lowest index that has it. */
 static float add_bias(int classes, float *row, const float *bias, int *top)
 {
     float max = -INFINITY;

@@ -1,7 +1,7 @@
-/* tiles.c: four sums of 16 by 16 at a time, from two tiles of each operand; blocks chosen so that what is
- * used again stays in the second level cache, and the next panel is fetched while one is multiplied.
+/* tiles.c: four sums of 16 by 16 at a time, from two tiles of each operand; blocks are chosen so that reused
+ * data stays in the second-level cache, and the next panel is fetched while one is multiplied.
  *
- * The tests run this file with the instructions emulated (SG_AMX_EMULATED), since few processors have them.
+ * The tests run this file with the instructions emulated (SG_AMX_EMULATED), because few processors have them.
  */
 #include "engine/cpu/tiles.h"
 
@@ -130,7 +130,7 @@ static void pack_left_step(const uint16_t *a, int64_t rows, int64_t m, int64_t s
     }
 }
 
-/* One step of a right panel that is not whole. */
+/* One step of an incomplete right panel. */
 static void pack_right_edge(const uint16_t *b, int64_t n, int64_t depth, int64_t width, uint32_t *to)
 {
     memset(to, 0, STEP * sizeof(uint16_t));

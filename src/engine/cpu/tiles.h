@@ -2,8 +2,8 @@
  *
  * Operands are rearranged into panels first, so that every tile is 1 KiB of consecutive memory: a panel is 32
  * rows of the left matrix, or 32 columns of the right one, as two tiles for every step of 32 along the sum.
- * What the matrices lack to whole tiles is zero.  Each element of a product is summed in one order, whatever
- * the number of threads and the place of its row.
+ * Incomplete tiles are filled with zeros.  Each element of a product is summed in one order, whatever the
+ * number of threads and the position of its row.
  *
  * The process must be allowed to use tiles: sg_gemm_bf16_is_fast in gemm.h asks for that.  Regions of OpenMP
  * use as many threads as the calling thread's do.  All memory here is 64-byte aligned.
@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* For processors without tiles there is no tiles.c, and no table. */
+/* Processors without tiles have neither tiles.c nor this table. */
 typedef struct {
     /* Bytes of the panels of a matrix of `count` rows (left) or columns (right), with sums over `k`. */
     size_t (*size)(int64_t count, int64_t k);
