@@ -4,9 +4,9 @@
  *     sipgpu export --model model.h5 --out model.sipm
  *     printf 'INVITE 100 180 200 ACK BYE 200\nBYE BYE\n' | ./sipdetect model.sipm
  *
- * Reads a dialog a line, names of message types between spaces, and prints for each: the verdict (known,
- * prefix, new or abnormal, as `sipgpu watch` gives them), the message that raised the alarm or -, skewness
- * and kurtosis of the network's outputs, and how many dialogs of the train split begin like this.
+ * Reads one dialog per line, as names of message types separated by spaces, and prints for each: the verdict
+ * (known, prefix, new or abnormal, as `sipgpu watch` gives them), the message that raised the alarm or -,
+ * skewness and kurtosis of the network's outputs, and how many dialogs of the train split begin like this.
  */
 #include <sipgpu/sipdetect.h>
 
@@ -22,7 +22,7 @@ static void check(sipdetect_status status)
     exit(1);
 }
 
-/* Follows one dialog, message by message, as it would come off the wire. */
+/* Follows one dialog, message by message, as it would arrive from the network. */
 static void judge(sipdetect_worker *worker, sipdetect_dialog *dialog, char *line)
 {
     sipdetect_verdict v;

@@ -4,7 +4,7 @@
     sipgpu export --model model.h5 --out model.sipm
     printf 'INVITE 100 180 200 ACK BYE 200\nBYE BYE\n' | examples/sipdetect.py model.sipm
 
-Reads a dialog a line, names of message types between spaces, and prints for each: the verdict (known, prefix, new
+Reads one dialog per line, as names of message types separated by spaces, and prints for each: the verdict (known, prefix, new
 or abnormal, as `sipgpu watch` gives them), the message that raised the alarm or -, skewness and kurtosis of the
 network's outputs, and how many dialogs of the train split begin like this.
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <zip.h>
 
-/* The first day that zip files know: year - 1980 in bits 9-15, month in 5-8, day in 0-4. */
+/* The first day that zip files can express: year - 1980 in bits 9-15, month in 5-8, day in 0-4. */
 enum { FIRST_DAY = 1 << 5 | 1 };
 
 /* Deflate packs at most about 1032 : 1. */
@@ -59,8 +59,8 @@ sg_status sg_archive_open(sg_archive **archive, const char *path)
         return SG_OK;
     zip_error_t text;
     zip_error_init_with_code(&text, error);
-    sg_status status =
-        sg_fail(SG_E_FORMAT, "%s: no .keras archive, or a damaged one (%s)", path, zip_error_strerror(&text));
+    sg_status status = sg_fail(SG_E_FORMAT, "%s: not a .keras archive, or a damaged one (%s)", path,
+                               zip_error_strerror(&text));
     zip_error_fini(&text);
     return status;
 }
@@ -87,7 +87,7 @@ static sg_status read_member(zip_file_t *in, const char *path, const char *name,
             break;
     }
     if (n != 0 || done != bytes)
-        return sg_fail(SG_E_FORMAT, "%s: %s in it is damaged or cut off (%s)", path, name,
+        return sg_fail(SG_E_FORMAT, "%s: the member %s is damaged or cut off (%s)", path, name,
                        n < 0 ? zip_error_strerror(zip_file_get_error(in)) : "wrong size");
     data[bytes] = '\0';
     return SG_OK;
@@ -100,15 +100,15 @@ sg_status sg_archive_read(sg_archive *archive, const char *path, const char *nam
     const zip_uint64_t wanted = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
     *data = NULL;
     if (zip_stat(archive, name, 0, &about) < 0)
-        return sg_fail(SG_E_FORMAT, "%s: there is no %s in it", path, name);
+        return sg_fail(SG_E_FORMAT, "%s: the member %s is missing", path, name);
     if ((about.valid & wanted) != wanted || about.size > limit ||
         about.size / PACKING_MAX > about.comp_size + 4096)
-        return sg_fail(SG_E_FORMAT, "%s: %s in it is too large", path, name);
+        return sg_fail(SG_E_FORMAT, "%s: the member %s is too large", path, name);
     SG_TRY(sg_alloc_bytes(data, (size_t)about.size + 1, 1, name));
     zip_file_t *in = zip_fopen(archive, name, 0);
     sg_status status =
         in ? read_member(in, path, name, *data, (size_t)about.size)
-           : sg_fail(SG_E_FORMAT, "%s: %s in it cannot be read (%s)", path, name, zip_strerror(archive));
+           : sg_fail(SG_E_FORMAT, "%s: the member %s cannot be read (%s)", path, name, zip_strerror(archive));
     if (in)
         zip_fclose(in);
     *bytes = (size_t)about.size;

@@ -11,7 +11,7 @@ enum { VERSION = 1, NAME_MAX_BYTES = 64, ID_DIGITS = 6 };
 
 /* ---- making ---- */
 
-/* Length of the UTF-8 sequence at s (RFC 3629), 0 if it is none. */
+/* Length of the UTF-8 sequence at s (RFC 3629), 0 if it is not one. */
 static int utf8_length(const unsigned char *s)
 {
     const int n = s[0] < 0x80                   ? 1
@@ -44,7 +44,7 @@ static sg_status add_alphabet(cJSON *object, const sg_model *model)
     cJSON *array = cJSON_AddArrayToObject(object, "alphabet");
     for (int m = 0; m < model->spec.message_types; m++) {
         if (!is_utf8(model->alphabet[m]))
-            return sg_fail(SG_E_CONFIG, "the name of message type %d is no UTF-8 text", m + 1);
+            return sg_fail(SG_E_CONFIG, "the name of message type %d is not valid UTF-8", m + 1);
         cJSON_AddItemToArray(array, cJSON_CreateString(model->alphabet[m]));
     }
     return SG_OK;
@@ -70,7 +70,7 @@ static sg_status add_classes(cJSON *object, const sg_model *model)
     return SG_OK;
 }
 
-/* A number that reads back to the same bits; cJSON's own may lose the last one. */
+/* A number that reads back to the same bits; cJSON's own conversion may lose the last one. */
 static cJSON *exact(double x)
 {
     char text[40];
@@ -112,7 +112,7 @@ static void add_training(cJSON *object, const sg_model *model)
     snprintf(seed, sizeof seed, "%" PRIu64, model->seed);
     cJSON *training = cJSON_AddObjectToObject(object, "training");
     cJSON_AddStringToObject(training, "config", model->config ? model->config : "");
-    cJSON_AddStringToObject(training, "seed", seed); /* 64 bits are more than a JSON number keeps */
+    cJSON_AddStringToObject(training, "seed", seed); /* a JSON number cannot hold 64 bits */
     cJSON_AddNumberToObject(training, "epoch", (double)model->epoch);
     cJSON_AddNumberToObject(training, "update", (double)model->update);
     cJSON_AddStringToObject(training, "corpus_digest", model->corpus_digest);
@@ -182,7 +182,7 @@ static sg_status get_array(const cJSON *object, const char *entry, int count, co
         return wrong(entry);
     const int have = cJSON_GetArraySize(*array);
     if (have != count)
-        return sg_fail(SG_E_FORMAT, "sipgpu.%s has %d entries, the network wants %d", entry, have, count);
+        return sg_fail(SG_E_FORMAT, "sipgpu.%s has %d entries, the network needs %d", entry, have, count);
     return SG_OK;
 }
 

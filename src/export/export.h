@@ -8,13 +8,13 @@
 #include "engine/engine.h"
 #include "model/model.h"
 
-/* What a .sipm file's weights are stored in (sipdetect/network.h). */
+/* The precision of the weights in a .sipm file (sipdetect/network.h). */
 typedef enum { SG_WEIGHTS_FP32, SG_WEIGHTS_BF16, SG_WEIGHTS_INT8 } sg_weights;
 #define SG_WEIGHTS_CHOICES "fp32|bf16|int8"
 
 #define SG_EXPORT_NEAR 1e-6
 
-/* What the weights of a .sipm cost against the engine: over all beginnings of train dialogs. */
+/* What the weights of a .sipm file cost, compared with the engine over all beginnings of train dialogs. */
 typedef struct {
     int64_t beginnings;     /* unique ones compared */
     double probability_max; /* the largest difference of a best class' probability */
@@ -25,17 +25,17 @@ typedef struct {
 } sg_export_accuracy;
 
 /* The flat file of libsipdetect (sipdetect/sipm_format.h): spec, alphabet and rules, weights, the trie of
- * known beginnings with what `engine` (which holds the model's weights, best in fp32) says of each, limits,
- * centroids, provenance.  `accuracy` may be NULL; else the file, before it gets its name, is read and run by
- * libsipdetect's own network, which takes about as long as the engine's run on one core.  SG_E_CONFIG: a
- * model without train dialogs.  SG_E_NUMERIC: what the engine says is not finite. */
+ * known beginnings with the outputs of `engine` (which holds the model's weights, preferably in fp32) for
+ * each, limits, centroids, provenance.  `accuracy` may be NULL; else the file, before it gets its name, is
+ * read and run by libsipdetect's own network, which takes about as long as the engine's run on one core.
+ * SG_E_CONFIG: a model without train dialogs.  SG_E_NUMERIC: the engine's outputs are not finite. */
 sg_status sg_export_sipm(const sg_model *model, sg_engine *engine, sg_weights weights, const char *path,
                          sg_export_accuracy *accuracy);
 
 /* ONNX, opset 17: input tokens int64 [batch, L], dialogs followed by zeros for every padding; outputs
  * probabilities float [batch, N]; class int64, skewness and kurtosis double (normalised), abnormal and
  * abnormal_either bool [batch].  The last two are left out if the model has no thresholds.  An id above M is
- * an error of the runtime; a row of zeros gets what the network says before the first message (with padding
+ * an error of the runtime; a row of zeros gets the network's output before the first message (with padding
  * post and pre: after L steps of zeros).  SG_E_CONFIG: more than the 2 GiB that an ONNX file can hold. */
 sg_status sg_export_onnx(const sg_model *model, const char *path);
 
@@ -52,9 +52,9 @@ sg_status sg_keras_text_path(const char *path, char *text_path);
 
 /* What sg_import_keras found. */
 typedef struct {
-    char keras_version[32]; /* "" if the file does not say */
+    char keras_version[32]; /* "" if unknown */
     bool described;         /* alphabet, classes and limits came with the file */
-    char left_out[256];     /* settings that act in training only, "" if there are none */
+    char left_out[256];     /* settings that affect only training, "" if none */
 } sg_keras_report;
 
 /* A network that Keras trained: a .keras archive, a whole-model HDF5 file (Keras 2 and 3), or the pair of

@@ -1,13 +1,13 @@
-/* keras.c: a network as Keras 3 saves it.
+/* keras.c: writes a network as Keras 3 saves it.
  *
  * The model is Sequential: InputLayer (L, M), Masking where padding is `mask`, LSTM once or twice, Dropout
- * where the rate is not 0, Dense with softmax.  Layer settings that have had the same default in all of Keras
- * 3 are left to it, so that older versions read the file too.  A .keras archive is config.json, metadata.json
- * and model.weights.h5; the pair of .weights.h5 and .json is the same weights and config.  In weights files a
- * layer is found by its class and its place among layers of that class.
+ * where the rate is not 0, Dense with softmax.  Layer settings whose default has never changed in Keras 3 are
+ * left out, so that older versions can read the file too.  A .keras archive is config.json, metadata.json and
+ * model.weights.h5; the pair of .weights.h5 and .json is the same weights and config.  Weights files name a
+ * layer by its class and its position among layers of that class.
  *
  * What the network's inputs and outputs stand for (description.h) is the entry "sipgpu" of metadata.json, or
- * of the .json of a pair; Keras passes over it.
+ * of the .json of a pair; Keras ignores it.
  */
 #include "base/files.h"
 #include "base/h5.h"
@@ -33,7 +33,7 @@ static cJSON *fill_object(cJSON *object, const char *module, const char *class_n
     return config;
 }
 
-/* [null, a] or [null, a, b]; null stands for the batch. */
+/* [null, a] or [null, a, b]; null is the batch. */
 static void add_shape(cJSON *object, const char *name, int rank, int a, int b)
 {
     cJSON *shape = cJSON_AddArrayToObject(object, name);
@@ -99,7 +99,7 @@ static sg_status write_tensor(sg_h5 *file, const sg_model *model, int tensor, co
                        sg_params_at(&model->params, tensor));
 }
 
-/* Keras writes one for every object, and versions before 3.6 want them. */
+/* Keras writes one for every object, and versions before 3.6 need them. */
 static sg_status make_empty_groups(sg_h5 *file, const sg_spec *spec)
 {
     SG_TRY(sg_h5_make_group(file, "/vars"));
@@ -141,7 +141,7 @@ static sg_status make_weights(sg_h5 *file, const sg_model *model, const char *pa
 
 /* ---- the files ---- */
 
-/* Both texts, released with cJSON_free: of the layers, and of what they stand for.  `pair`: the latter is
+/* Makes both texts, to be released with cJSON_free: the layers, and the description.  `pair`: the latter is
  * part of the former. */
 static sg_status make_texts(const sg_model *model, bool pair, char **config, char **metadata)
 {
@@ -177,7 +177,7 @@ static sg_status write_archive(const sg_model *model, const char *config, const 
     return status;
 }
 
-/* The text is complete under its temporary name before the weights take theirs. */
+/* The text is complete under its temporary name before the weights are. */
 static sg_status write_pair(const sg_model *model, const char *config, const char *path)
 {
     char text_path[SG_PATH_MAX];

@@ -1,4 +1,4 @@
-/* keras_import.c: models that Keras saved, in any of its three containers. */
+/* keras_import.c: reads models that Keras saved, in any of its three containers. */
 #include "base/files.h"
 #include "base/h5.h"
 #include "base/memory.h"
@@ -40,7 +40,7 @@ static sg_status parse(const keras_file *f, const char *text, const char *what, 
 {
     *json = cJSON_ParseWithOpts(text, NULL, true);
     if (!*json || !cJSON_IsObject(*json))
-        return sg_fail(SG_E_FORMAT, "%s: %s is no JSON object", f->path, what);
+        return sg_fail(SG_E_FORMAT, "%s: %s is not a JSON object", f->path, what);
     return SG_OK;
 }
 
@@ -87,7 +87,7 @@ static sg_status open_pair(keras_file *f)
     SG_TRY(sg_keras_text_path(f->path, path));
     sg_status status = sg_file_read(path, TEXT_LIMIT, &text, &length);
     if (status != SG_OK)
-        return sg_fail_prefix(status, "%s wants its layers in a .json beside it", f->path);
+        return sg_fail_prefix(status, "%s needs its layers in a .json file beside it", f->path);
     status = parse(f, text, path, &f->model);
     free(text);
     SG_TRY(status);
@@ -101,8 +101,8 @@ static sg_status open_whole(keras_file *f)
     SG_TRY(sg_h5_open(&f->weights, f->path));
     f->whole = true;
     if (!sg_h5_has_attribute(&f->weights, "/", "model_config"))
-        return sg_fail(SG_E_FORMAT, "%s: no whole Keras model (the root attribute model_config is missing)",
-                       f->path);
+        return sg_fail(SG_E_FORMAT,
+                       "%s: not a whole Keras model (the root attribute model_config is missing)", f->path);
     SG_TRY(sg_alloc(&text, ATTRIBUTE_LIMIT, "model_config"));
     sg_status status = sg_h5_get_text(&f->weights, "/", "model_config", text, ATTRIBUTE_LIMIT);
     if (status == SG_OK)
@@ -166,17 +166,17 @@ static sg_status find_tensor(const keras_file *f, const char *layer, const char 
     tensor_search search = {.wanted = tensor};
     if (snprintf(group, sizeof group, "/model_weights/%s", layer) >= (int)sizeof group ||
         !sg_h5_has(&f->weights, group))
-        return sg_fail(SG_E_FORMAT, "%s: there are no weights of layer %.60s", f->path, layer);
+        return sg_fail(SG_E_FORMAT, "%s: the weights of layer %.60s are missing", f->path, layer);
     if (H5Lvisit_by_name(f->weights.id, group, H5_INDEX_NAME, H5_ITER_INC, visit_link, &search, H5P_DEFAULT) <
             0 ||
         search.count != 1)
-        return sg_fail(SG_E_FORMAT, "%s: layer %.60s has %d tensors named %s, one is wanted", f->path, layer,
+        return sg_fail(SG_E_FORMAT, "%s: layer %.60s has %d tensors named %s, expected one", f->path, layer,
                        search.count, tensor);
     snprintf(name, 512, "%s/%s", group, search.found);
     return SG_OK;
 }
 
-/* Where a tensor of ours lies in the file. */
+/* Where the file has one of our tensors. */
 static sg_status locate(const keras_file *f, const sg_keras_layers *layers, const sg_layout *layout,
                         int tensor, char name[512])
 {
@@ -235,7 +235,7 @@ static sg_status choose_padding(const keras_file *f, const sg_keras_layers *laye
     return SG_OK;
 }
 
-/* The shape of the network; what the file leaves open is the corpus' or the description's. */
+/* The shape of the network; what the file leaves open comes from the corpus or the description. */
 static sg_status make_spec(const keras_file *f, const sg_keras_layers *layers, const sg_corpus *corpus,
                            int padding, sg_spec *spec)
 {
@@ -261,7 +261,7 @@ static sg_status make_spec(const keras_file *f, const sg_keras_layers *layers, c
     return status == SG_OK ? SG_OK : sg_fail_prefix(status, "%s", f->path);
 }
 
-/* Everything but the weights. */
+/* Everything except the weights. */
 static sg_status fill_from_corpus(const keras_file *f, const sg_spec *spec, const sg_corpus *corpus,
                                   sg_model *model)
 {
@@ -288,11 +288,10 @@ static sg_status import(const keras_file *f, const sg_corpus *corpus, int paddin
     sg_spec spec;
     SG_TRY(sg_keras_layers_read(&layers, f->model, f->path));
     if (!corpus && !f->description)
-        return sg_fail(
-            SG_E_CONFIG,
-            "%s does not say what its inputs and outputs stand for: --corpus CORPUS, the one that it "
-            "was trained on, is wanted",
-            f->path);
+        return sg_fail(SG_E_CONFIG,
+                       "%s does not say what its inputs and outputs mean: give the corpus it was trained on, "
+                       "--corpus CORPUS",
+                       f->path);
     SG_TRY(make_spec(f, &layers, corpus, padding, &spec));
     SG_TRY(read_weights(f, &layers, &spec, NULL));
     sg_status status =

@@ -17,7 +17,7 @@ typedef struct {
     sg_keras_layers *out;
     layer_entry chain[LAYERS_MAX]; /* from input to output */
     int count;
-    bool mask_given; /* a layer takes a mask that is not computed by a Masking layer of Keras 2 */
+    bool mask_given; /* a layer takes a mask that no Masking layer of Keras 2 computes */
 } reader;
 
 static const cJSON *get(const cJSON *object, const char *key)
@@ -75,7 +75,7 @@ static sg_status get_size(const reader *r, const layer_entry *layer, const char 
     const cJSON *item = get(layer->config, key);
     if (!cJSON_IsNumber(item) || item->valuedouble < 1 || item->valuedouble > max ||
         floor(item->valuedouble) != item->valuedouble)
-        return sg_fail(SG_E_FORMAT, "%s: layer %.60s: %s is no whole number from 1 to %d", r->path,
+        return sg_fail(SG_E_FORMAT, "%s: layer %.60s: %s is not a whole number from 1 to %d", r->path,
                        layer->name, key, max);
     *value = item->valueint;
     return SG_OK;
@@ -87,7 +87,7 @@ static sg_status get_rate(const reader *r, const layer_entry *layer, const char 
     const cJSON *item = get(layer->config, key);
     *rate = cJSON_IsNumber(item) ? item->valuedouble : 0;
     if ((is_given(item) && !cJSON_IsNumber(item)) || !(*rate >= 0 && *rate < 1))
-        return sg_fail(SG_E_FORMAT, "%s: layer %.60s: %s is no number from 0 to less than 1", r->path,
+        return sg_fail(SG_E_FORMAT, "%s: layer %.60s: %s is not a number from 0 to less than 1", r->path,
                        layer->name, key);
     return SG_OK;
 }
@@ -112,7 +112,7 @@ static sg_status read_shape(const reader *r, const layer_entry *layer, const cJS
     if (cJSON_GetArraySize(shape) != 3)
         return sg_fail(
             SG_E_CONFIG,
-            "%s: layer %.60s: the input has %d dimensions; [batch, length, message types] is wanted", r->path,
+            "%s: layer %.60s: the input has %d dimensions, expected [batch, length, message types]", r->path,
             layer->name, cJSON_GetArraySize(shape));
     for (int k = 0; k < 2; k++) {
         const cJSON *item = cJSON_GetArrayItem(shape, k + 1);
@@ -169,8 +169,7 @@ static sg_status read_dense(const reader *r, const layer_entry *layer)
     SG_TRY(want_float32(r, layer));
     SG_TRY(want(r, layer, "activation", "\"softmax\""));
     if (!get(layer->config, "activation"))
-        return sg_fail(SG_E_CONFIG,
-                       "%s: layer %.60s: there is no activation; only \"softmax\" can be represented",
+        return sg_fail(SG_E_CONFIG, "%s: layer %.60s has no activation; only \"softmax\" can be represented",
                        r->path, layer->name);
     SG_TRY(want(r, layer, "use_bias", "true"));
     SG_TRY(want(r, layer, "quantization_config", "null"));
@@ -191,7 +190,7 @@ static int count_class(const reader *r, const char *class_name)
     return count;
 }
 
-/* How far along the chain a layer may stand. */
+/* Where in the chain a layer may be. */
 typedef enum { AT_START, AFTER_INPUT, AFTER_MASKING, AFTER_LSTM, AFTER_DENSE } place;
 
 static sg_status read_dropout(const reader *r, const layer_entry *layer, place where, bool last)
@@ -230,11 +229,10 @@ static sg_status read_layer(const reader *r, const layer_entry *layer, int lstm_
         *where = AFTER_DENSE;
         return read_dense(r, layer);
     }
-    return sg_fail(
-        SG_E_CONFIG,
-        "%s: layer %.60s, a %.60s, cannot be represented there; [InputLayer], [Masking], LSTM once or "
-        "twice, [Dropout], Dense is what can",
-        r->path, layer->name, layer->class_name);
+    return sg_fail(SG_E_CONFIG,
+                   "%s: layer %.60s, a %.60s, cannot be represented there; expected [InputLayer], [Masking], "
+                   "LSTM once or twice, [Dropout], Dense",
+                   r->path, layer->name, layer->class_name);
 }
 
 static sg_status read_chain(const reader *r)
@@ -249,14 +247,14 @@ static sg_status read_chain(const reader *r)
     if (where != AFTER_DENSE)
         return sg_fail(SG_E_CONFIG, "%s: the model ends without an LSTM and a Dense layer after it", r->path);
     if (r->mask_given && !r->out->masking)
-        return sg_fail(SG_E_CONFIG, "%s: layer %.60s: a mask that comes from no Masking layer", r->path,
-                       r->out->lstm[0]);
+        return sg_fail(SG_E_CONFIG, "%s: layer %.60s: a mask that does not come from a Masking layer",
+                       r->path, r->out->lstm[0]);
     return SG_OK;
 }
 
 /* ---- from JSON to the chain ---- */
 
-/* Layers of Keras' own modules, by whatever name its versions have. */
+/* Layers of Keras' own modules, under the names of all versions. */
 static sg_status check_module(const reader *r, const cJSON *object, const char *name)
 {
     static const char *const known[] = {"keras.", "tf_keras.", "tensorflow.python.keras.", "keras_core."};
@@ -266,8 +264,9 @@ static sg_status check_module(const reader *r, const cJSON *object, const char *
             return SG_OK;
     if (!module)
         return SG_OK;
-    return sg_fail(SG_E_CONFIG, "%s: layer %.60s is of the module %.60s; only Keras' own can be represented",
-                   r->path, name, module);
+    return sg_fail(SG_E_CONFIG,
+                   "%s: layer %.60s is from the module %.60s; only Keras' own can be represented", r->path,
+                   name, module);
 }
 
 static sg_status append(reader *r, const cJSON *object)
@@ -318,7 +317,7 @@ static const char *read_tensor(const cJSON *tensor)
     return read_reference(get(get(tensor, "config"), "keras_history"));
 }
 
-/* What a layer is called with besides its input: nothing that changes what it says. */
+/* Arguments of a layer besides its input: only those that do not change its output. */
 static sg_status check_arguments(reader *r, const char *name, const cJSON *arguments)
 {
     const cJSON *item;
@@ -358,7 +357,7 @@ static sg_status find_source(reader *r, const cJSON *object, const char *name, c
     return check_arguments(r, name, arguments);
 }
 
-/* Layers beside the chain: only what a Masking layer of Keras 3 computes its mask with. */
+/* Layers beside the chain: only those with which a Masking layer of Keras 3 computes its mask. */
 static sg_status check_others(const reader *r, const cJSON *layers)
 {
     const cJSON *item;
@@ -386,7 +385,7 @@ static sg_status chain_functional(reader *r, const cJSON *config)
     while (name) { /* backwards; a circle meets LAYERS_MAX */
         const cJSON *object = find_layer(layers, name);
         if (!object)
-            return sg_fail(SG_E_FORMAT, "%s: there is no layer %.60s", r->path, name);
+            return sg_fail(SG_E_FORMAT, "%s: layer %.60s is missing", r->path, name);
         SG_TRY(append(r, object));
         SG_TRY(find_source(r, object, name, &name));
     }

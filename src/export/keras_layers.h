@@ -1,10 +1,10 @@
-/* keras_layers.h: the layers of a Keras model, from the JSON in which Keras saves them, if they are the
+/* keras_layers.h: reads the layers of a Keras model from the JSON in which Keras saves them, if they are the
  * paper's.
  *
  * Sequential and Functional models of Keras 2 and 3 are read: [InputLayer], [Masking], LSTM once or twice of
- * equal width, [Dropout], Dense with softmax.  Whatever changes what the network says is looked at, and
- * refused with the name of the layer and the setting; what acts in training only (Dropout elsewhere, the
- * dropout of LSTM layers) is listed in left_out.
+ * equal width, [Dropout], Dense with softmax.  Any setting that would change the network's output is refused,
+ * naming the layer and the setting.  Settings that affect only training (Dropout elsewhere, the dropout of
+ * LSTM layers) are listed in left_out.
  */
 #ifndef SG_EXPORT_KERAS_LAYERS_H
 #define SG_EXPORT_KERAS_LAYERS_H
@@ -21,7 +21,7 @@ typedef struct {
     char left_out[256];                      /* "lstm.recurrent_dropout 0.2, ..." or "" */
 } sg_keras_layers;
 
-/* `path` is for messages.  SG_E_FORMAT: no Keras model; SG_E_CONFIG: one that cannot be represented. */
+/* `path` is for messages.  SG_E_FORMAT: not a Keras model; SG_E_CONFIG: it cannot be represented. */
 sg_status sg_keras_layers_read(sg_keras_layers *layers, const cJSON *model, const char *path);
 
 #endif

@@ -1,9 +1,9 @@
-/* onnx.c: the network and what its outputs mean, as an ONNX graph.
+/* onnx.c: writes the network, and what its outputs mean, as an ONNX graph.
  *
  * tokens [batch, L] are type ids, a dialog followed by zeros, whatever the padding of the model: the graph
  * moves the zeros to the front (pre) or gives the LSTM the lengths (mask).  Ids become one-hot rows by Gather
- * from a table whose row 0 is zero, so an id above M is an error and not silence.  The moments are computed
- * in double, as engine/cell.h does.
+ * from a table whose row 0 is zero, so an id above M is an error instead of passing unnoticed.  The moments
+ * are computed in double, as engine/cell.h does.
  */
 #include "base/memory.h"
 #include "export/description.h"
@@ -31,7 +31,7 @@ static void free_weights(onnx_weights *w)
     }
 }
 
-/* Where gate i, f, c, o of Keras stands among i, o, f, c of ONNX. */
+/* The position of Keras' gates i, f, c, o among ONNX's i, o, f, c. */
 static const int gate_place[4] = {0, 2, 3, 1};
 
 /* [rows, 4H] in Keras' order to its transpose [4H, rows] in that of ONNX. */
@@ -103,7 +103,8 @@ static sg_status add_shift(sg_onnx_graph *g, int steps, int64_t **range)
     return SG_OK;
 }
 
-/* Steps to run, at least one: runtimes differ on none.  A row without messages keeps the initial state. */
+/* Steps to run, at least one: runtimes disagree about zero.  A row without messages keeps the initial
+ * state. */
 static void add_sequence_lengths(sg_onnx_graph *g)
 {
     sg_onnx_int64(g, "one_step", 1);
@@ -129,7 +130,7 @@ static void add_lstm(sg_onnx_graph *g, const sg_spec *spec, const onnx_weights *
     sg_onnx_tensor(g, names[2], SG_ONNX_FLOAT, 2, bias, w->bias[layer]);
     snprintf(inputs, sizeof inputs, "%s %s %s %s%s", layer ? "sequence_1" : "one_hot", names[0], names[1],
              names[2], spec->padding == SG_PADDING_MASK ? " sequence_lens" : "");
-    /* The last layer's outputs of all steps are not asked for: the first word is empty. */
+    /* The last layer's outputs of all steps are not needed: the first word is empty. */
     sg_onnx_node *node = sg_onnx_add(g, "LSTM", inputs, last ? " final" : "sequence_0");
     sg_onnx_set_int(g, node, "hidden_size", units);
     if (!last)
@@ -233,7 +234,7 @@ static void declare(sg_onnx_graph *g, const sg_model *model)
     sg_onnx_output(g, "abnormal_either", SG_ONNX_BOOL, 0, "at least one moment is below its threshold");
 }
 
-/* Each entry of the description; what is no text stands as JSON. */
+/* Each entry of the description; anything other than text as JSON. */
 static sg_status add_metadata(sg_onnx_graph *g, const sg_model *model)
 {
     cJSON *description;
@@ -255,7 +256,7 @@ static sg_status add_metadata(sg_onnx_graph *g, const sg_model *model)
     return status;
 }
 
-/* Refused before memory for a second copy of the weights is taken. */
+/* Refused before memory for a second copy of the weights is allocated. */
 static sg_status check_size(const sg_model *model, const char *path)
 {
     const double bytes = 4.0 * ((double)model->params.layout.count +

@@ -137,7 +137,7 @@ sg_onnx_node *sg_onnx_add(sg_onnx_graph *g, const char *op, const char *inputs, 
     node->n_input = take_words(g, inputs, &node->input);
     node->n_output = take_words(g, outputs, &node->output);
     node->attribute = take(g, ATTRIBUTES_MAX * sizeof(*node->attribute));
-    /* The checker wants no names, people who look at the graph do. */
+    /* The checker does not need names; people who look at the graph do. */
     node->name = node->n_output ? node->output[node->n_output - 1] : NULL;
     return node;
 }

@@ -1,7 +1,7 @@
-/* onnx_graph.h: puts an ONNX model together, node by node, and writes it with protobuf-c.
+/* onnx_graph.h: builds an ONNX model node by node and writes it with protobuf-c.
  *
  * Names of values are words; lists of them are words with single spaces between.  Tensors are not copied:
- * their data must live until sg_onnx_write.  A graph that outgrows the room for it makes sg_onnx_write fail.
+ * their data must live until sg_onnx_write.  If a graph outgrows its room, sg_onnx_write fails.
  */
 #ifndef SG_EXPORT_ONNX_GRAPH_H
 #define SG_EXPORT_ONNX_GRAPH_H

@@ -1,4 +1,4 @@
-/* sipm.c: writes .sipm files and says what their weights cost. */
+/* sipm.c: writes .sipm files and measures what their weights cost. */
 #include "export/sipm_image.h"
 
 #include "base/files.h"
@@ -17,7 +17,7 @@ typedef struct {
 } moments;
 
 /* The answers on a beginning of k messages by the limits of k and of 0, two bits each.  *near: a moment is so
- * near its limit that the answer means nothing; limits are moments of beginnings themselves
+ * near its limit that the answer is meaningless; limits are moments of beginnings themselves
  * (detect/prefix_limits.h). */
 static int answers(const sipdetect_model *model, int k, moments m, bool *near)
 {
@@ -58,7 +58,7 @@ static void compare(const sipdetect_model *model, const uint16_t *length, const 
 
 enum { SLICE = 256 }; /* beginnings that a thread takes at once */
 
-/* Scores all beginnings, each thread with a worker of its own.  Errors are per thread: the first is kept in
+/* Scores all beginnings; each thread has its own worker.  Errors are per thread: the first is kept in
  * `error`. */
 static sg_status score(const sipdetect_model *model, const uint16_t *sequence, const uint16_t *length,
                        int count, sipdetect_verdict *verdict)

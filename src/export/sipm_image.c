@@ -15,7 +15,7 @@ _Static_assert((int)SG_WEIGHTS_INT8 == SD_INT8 && (int)SG_PADDING_PRE == SD_PAD_
 
 enum { PROVENANCE = 1024 };
 
-/* A file in the making. */
+/* A file being made. */
 typedef struct {
     const sg_model *model;
     const sg_prefixes *prefixes;
@@ -137,9 +137,8 @@ static sg_status count_alphabet(const sg_model *model, uint64_t *bytes)
     for (int i = 0; i < model->spec.message_types; i++) {
         const size_t length = strlen(model->alphabet[i]);
         if (length == 0 || length >= SG_TYPE_NAME)
-            return sg_fail(SG_E_CONFIG,
-                           "name %d of the model's alphabet has %zu bytes; 1 to %d can be exported", i + 1,
-                           length, SG_TYPE_NAME - 1);
+            return sg_fail(SG_E_CONFIG, "name %d of the model's alphabet has %zu bytes, must be from 1 to %d",
+                           i + 1, length, SG_TYPE_NAME - 1);
         *bytes += length + 1;
     }
     return SG_OK;
@@ -152,7 +151,7 @@ static sg_status make_spec(maker *m, sg_weights weights)
     sd_spec *s = &m->spec;
     sg_type_rule rule;
     if (!sg_type_rule_parse(model->type_rule[0] ? model->type_rule : "paper/1", &rule))
-        return sg_fail(SG_E_CONFIG, "the model's type_rule is '%s'; paper/1 or cseq/1 is wanted",
+        return sg_fail(SG_E_CONFIG, "the model's type_rule is '%s', expected paper/1 or cseq/1",
                        model->type_rule);
     *s = (sd_spec){.message_types = (uint32_t)from->message_types,
                    .max_length = (uint32_t)from->max_length,
@@ -245,7 +244,7 @@ static void fill_limits(const maker *m)
 
 /* ---- weights ---- */
 
-/* A matrix [rows, 4H], gates i, f, c, o, with its columns as network.h wants them: [rows, 4Hp], zeroed
+/* A matrix [rows, 4H], gates i, f, c, o, with its columns as network.h needs them: [rows, 4Hp], zeroed
  * before.
  */
 static void order_gates(const float *from, int rows, int units, float *to)

@@ -1,4 +1,4 @@
-/* check.c: whether the contents of a .sipm file are sound. */
+/* check.c: checks the contents of a .sipm file. */
 #include "sipdetect/file.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ static sg_status check_provenance(const sd_file *f)
     const char *nul = memchr(f->provenance, '\0', f->spec->provenance_bytes);
     return nul == f->provenance + f->spec->provenance_bytes - 1
                ? SG_OK
-               : bad(SD_PROVENANCE, "is no text that ends where the section does");
+               : bad(SD_PROVENANCE, "is not text that ends where the section does");
 }
 
 static sg_status check_classes(const sd_file *f)
@@ -32,13 +32,13 @@ static sg_status check_classes(const sd_file *f)
         return bad(SD_CLASS_START, "does not cover the dialogs");
     for (uint32_t c = 0; c < classes; c++) {
         if (start[c + 1] <= start[c] || start[c + 1] - start[c] > longest)
-            return bad(SD_CLASS_START, "a dialog without messages, or with more than the longest has");
+            return bad(SD_CLASS_START, "a dialog without messages, or longer than the longest");
         if (f->class_train[c] > SD_TRAIN_MAX)
             return bad(SD_CLASS_TRAIN, "a count is out of range");
     }
     for (uint64_t i = 0; i < f->spec->class_messages; i++)
         if (f->class_types[i] < 1 || f->class_types[i] > f->spec->message_types)
-            return bad(SD_CLASS_TYPES, "an id is not of the alphabet");
+            return bad(SD_CLASS_TYPES, "an id is not in the alphabet");
     return SG_OK;
 }
 
@@ -55,7 +55,7 @@ static sg_status check_levels(const sd_file *f)
             return bad(SD_TRIE_FIRST, "falls");
     for (uint32_t depth = 0; end < nodes; depth++) {
         if (first[end] <= end || depth >= f->spec->max_length)
-            return bad(SD_TRIE_FIRST, "is no trie as deep as the longest dialog");
+            return bad(SD_TRIE_FIRST, "is not a trie as deep as the longest dialog");
         end = first[end];
     }
     return SG_OK;
@@ -104,8 +104,8 @@ static sg_status check_doubles(int id, const double *values, size_t count)
 
 /* ---- weights ---- */
 
-/* Infinities and NaNs have all bits of the exponent, so adding one to it carries into the sign's place; loops
- * that compilers make vectors of, on any processor. */
+/* Infinities and NaNs have all bits of the exponent, so adding one to it carries into the sign's place; the
+ * loops are simple enough for compilers to vectorise on any processor. */
 static bool finite_floats(const void *values, size_t count)
 {
     const uint32_t *bits = values;
@@ -124,7 +124,7 @@ static bool finite_bf16(const void *values, size_t count)
     return !(carried & 0x80008000u);
 }
 
-/* Whether a piece of a section is finite, if that can be said of it. */
+/* Whether part of a section is finite, if it holds numbers. */
 static bool finite_piece(const sd_file *f, int id, const void *piece, size_t bytes)
 {
     switch (id) {
@@ -151,7 +151,7 @@ static bool finite_piece(const sd_file *f, int id, const void *piece, size_t byt
 
 sg_status sd_file_check_bytes(const sd_file *f)
 {
-    enum { PIECE = 1 << 16 }; /* what stays in a processor's second cache */
+    enum { PIECE = 1 << 16 }; /* what fits a processor's second-level cache */
     const sd_header *header = f->data;
     const sd_entry *table = (const sd_entry *)(header + 1);
     const char *data = f->data;

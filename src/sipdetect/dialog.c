@@ -40,8 +40,8 @@ void sipdetect_dialog_reset(sipdetect_dialog *dialog)
     dialog->untyped = dialog->scored = false;
 }
 
-/* As the tracker of `watch` does: a message without a type has no place in the dialog, but no train dialog is
- * like it from there on. */
+/* As in the tracker of `watch`: a message without a type is not stored in the dialog, but from then on no
+ * train dialog is like it. */
 static void add(sipdetect_dialog *dialog, uint16_t type)
 {
     const sd_file *file = &dialog->model->file;
@@ -62,7 +62,7 @@ sd_case sd_dialog_case(sipdetect_dialog *dialog)
     return (sd_case){dialog->types, dialog->position, dialog->node, dialog->untyped, dialog};
 }
 
-/* Without the network: from the file, from before, or not at all. */
+/* Without the network: from the file, from an earlier call, or not at all. */
 static bool judge_at_once(const sipdetect_worker *worker, const sd_case *c, uint16_t type,
                           sipdetect_verdict *verdict)
 {
@@ -83,9 +83,9 @@ sipdetect_status sipdetect_push(sipdetect_worker *worker, sipdetect_dialog *dial
 {
     const sipdetect_model *model = dialog->model;
     if (worker->model != model)
-        return sd_public(sg_fail(SG_E_CONFIG, "the dialog is of another model than the worker"));
+        return sd_public(sg_fail(SG_E_CONFIG, "the dialog belongs to another model than the worker"));
     if (type > model->file.network.message_types)
-        return sd_public(sg_fail(SG_E_CONFIG, "message type %d; the model has 1 to %d", type,
+        return sd_public(sg_fail(SG_E_CONFIG, "message type is %d, must be from 1 to %d", type,
                                  model->file.network.message_types));
     add(dialog, type);
     if (!verdict)

@@ -13,15 +13,16 @@ static sg_status check_header(const sd_header *header, size_t bytes)
     if (bytes < sizeof *header || memcmp(header->magic, SD_MAGIC, sizeof header->magic) != 0)
         return sg_fail(SG_E_FORMAT, "not a .sipm model");
     if (header->version != SD_VERSION)
-        return sg_fail(SG_E_FORMAT, "version %u of the format; version %d is read", header->version,
+        return sg_fail(SG_E_FORMAT, "format version %u; this library reads version %d", header->version,
                        SD_VERSION);
     if (header->bytes != bytes)
-        return sg_fail(SG_E_FORMAT, "%zu bytes, but the file says %llu: it was cut or something was added",
-                       bytes, (unsigned long long)header->bytes);
+        return sg_fail(SG_E_FORMAT,
+                       "the file has %zu bytes, but its header says %llu: it was cut off or extended", bytes,
+                       (unsigned long long)header->bytes);
     return SG_OK;
 }
 
-/* The section SPEC, which is the first, as it would be with any table. */
+/* The section SPEC, which always comes first. */
 static sg_status find_spec(sd_file *file, const sd_header *header)
 {
     const uint64_t sections = header->sections;
@@ -71,7 +72,7 @@ static void set_pointers(sd_file *f)
     f->network = sd_network_at(f->spec, at);
 }
 
-/* Names are checked by the alphabet, but for where they end. */
+/* The alphabet checks names, except for where they end. */
 static sg_status open_alphabet(sd_file *file)
 {
     const int count = (int)file->spec->message_types;
@@ -86,7 +87,7 @@ static sg_status open_alphabet(sd_file *file)
     }
     sg_status status = n == count && at == end
                            ? sg_alphabet_open(&file->alphabet, (sg_type_rule)file->spec->type_rule, names, n)
-                           : sg_fail(SG_E_FORMAT, "the alphabet does not hold %d names", count);
+                           : sg_fail(SG_E_FORMAT, "the alphabet does not hold exactly %d names", count);
     free(names);
     return status;
 }
@@ -98,7 +99,7 @@ static sg_status read_all(sd_file *file)
     sg_status status = find_spec(file, header);
     if (status == SG_OK)
         status = find_sections(file, header);
-    if (status != SG_OK) /* made wrong, or damaged later? */
+    if (status != SG_OK) /* tells a badly made file from a damaged one */
         return header->checksum == sd_checksum(header, file->bytes) ? status : sd_damaged();
     SG_TRY(sd_file_check_bytes(file));
     set_pointers(file);

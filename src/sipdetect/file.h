@@ -25,10 +25,10 @@ typedef struct {
 } sd_file;
 
 /* Maps the file at `path` and checks all of it; SG_E_IO, or SG_E_FORMAT with what is wrong.  The file must
- * not be changed in place while it is mapped: replace it by another. */
+ * not be changed in place while it is mapped; replace it with another instead. */
 sg_status sd_file_map(sd_file *file, const char *path);
 
-/* The same for bytes in memory, aligned to 64, that stay there. */
+/* The same for bytes in memory, aligned to 64, which must stay there. */
 sg_status sd_file_take(sd_file *file, const void *data, size_t bytes);
 
 void sd_file_close(sd_file *file);
@@ -40,7 +40,8 @@ void sd_file_close(sd_file *file);
 sg_status sd_file_check_bytes(const sd_file *file);
 
 /* Whether the contents of all other sections are sound: what is used as an index lies in its range, the trie
- * is one, every number is finite.  Afterwards nothing that is computed from the file can go astray. */
+ * is one, every number is finite.  Afterwards nothing computed from the file can access memory out of
+ * bounds. */
 sg_status sd_file_check(const sd_file *file);
 
 /* SG_E_FORMAT: the checksum is wrong. */

@@ -1,4 +1,4 @@
-/* kernels.c: what there is to compute with, and what of it this processor can run. */
+/* kernels.c: the instruction sets of this build, and which of them this processor can run. */
 #include "sipdetect/kernels.h"
 
 #include <string.h>
@@ -47,7 +47,7 @@ static uint64_t saved_registers(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* Linux hands out the tile registers to processes that ask for them. */
+/* Linux gives the tile registers to processes that request them. */
 static bool tiles_permitted(void)
 {
 #if defined(__linux__) && defined(__x86_64__)

@@ -1,4 +1,4 @@
-/* kernels.h: what an instruction set has to provide for network.h.
+/* kernels.h: what each instruction set provides for network.h.
  *
  * All precisions run the same loops: operands are read in words of 32 bits, which hold 1 float, 2 bf16 or 4
  * bytes, one word of h against 64 words of a panel of weights at a time.  kernels_loops.h has the loops,
@@ -29,7 +29,7 @@ typedef struct {
     const void *operand; /* rows of h as the precision has it: float, bf16, or q + 128 */
     size_t stride;       /* bytes from row to row, a multiple of 64 */
     const int32_t *row;  /* which one each row of the product takes; NULL: its own number */
-    float quantum;       /* int8: what h = 1/q is worth */
+    float quantum;       /* int8: the value of h = 1/q */
 } sd_product;
 
 /* A layer's part of one time step: rows are nodes of the trie, `parent` those before them. */
@@ -43,8 +43,7 @@ typedef struct {
     float *h;      /* fp32, NULL if nobody reads it */
     void *operand; /* the next step's */
     size_t stride;
-    float *const *left_before, *const
-                                   *left; /* int8: what rounding left, SD_SHAPING of each; kernels_loops.h */
+    float *const *left_before, *const *left; /* int8: rounding errors, SD_SHAPING of each; kernels_loops.h */
 } sd_step;
 
 struct sd_kernels {
@@ -61,8 +60,8 @@ struct sd_kernels {
     void (*exponentials)(int count, float *x, float shift);
 };
 
-/* Number i of all that this build has, slowest first; NULL beyond the last.  *usable says whether this
- * processor can run it. */
+/* Level i of those in this build, slowest first; NULL beyond the last.  *usable says whether this processor
+ * can run it. */
 const sd_kernels *sd_kernels_at(int i, bool *usable);
 
 extern const struct sd_kernels sd_kernels_generic_fp32, sd_kernels_generic_bf16, sd_kernels_generic_int8;

@@ -1,8 +1,8 @@
-/* AMX: 16 rows of bf16 or bytes times a panel, by tiles; everything else is as in AVX-512.
+/* kernels_amx.c: AMX, 16 rows of bf16 or bytes times a panel, by tiles; everything else is as in AVX-512.
  *
  * Tiles 0-3 hold the sums of 16 columns each, 4 and 5 h (rows x 16 words) and weights (16 words x 16
- * columns); 6 and 7 the same for the last words of h where their number is no multiple of 16.  The tests run
- * this file with the instructions emulated (SD_AMX_EMULATED), since few processors have them.
+ * columns); 6 and 7 the same for the last words of h if their number is not a multiple of 16.  The tests run
+ * this file with the instructions emulated (SD_AMX_EMULATED), because few processors have them.
  */
 #ifdef SD_AMX_EMULATED
 #define SD_LANES    4

@@ -8,7 +8,7 @@
  */
 #include "sipdetect/kernels_dot.h"
 
-/* Loops over accumulators are written out, so that these are registers; clang does so by itself. */
+/* Loops over accumulators are unrolled, so that these are registers; clang does this on its own. */
 #ifdef __clang__
 #define SD_UNROLL
 #else

@@ -1,4 +1,4 @@
-/* model.c: opening, and what a model says of itself. */
+/* model.c: opening a model, and its properties. */
 #include "sipdetect/internal.h"
 
 #include "base/memory.h"
@@ -45,7 +45,7 @@ static sg_status choose_kernels(sipdetect_model *model, const char *simd)
 {
     model->kernels = sd_kernels_find(simd, model->file.network.precision);
     if (!model->kernels)
-        return sg_fail(SG_E_DEVICE, "no instructions called '%s' here for %s weights; there are: %s",
+        return sg_fail(SG_E_DEVICE, "no instructions '%s' here for %s weights; available: %s",
                        simd ? simd : "auto", sipdetect_precision(model), sd_kernels_all());
     return SG_OK;
 }
@@ -91,7 +91,7 @@ void sipdetect_close(sipdetect_model *model)
     free(model);
 }
 
-/* ---- what a model says of itself ---- */
+/* ---- properties of a model ---- */
 
 int sipdetect_message_types(const sipdetect_model *model)
 {
@@ -162,7 +162,7 @@ sipdetect_status sipdetect_type_of_sip(const sipdetect_model *model, const char 
     sg_sip_message message;
     *type = 0;
     if (!sg_sip_read(&message, text, size)) {
-        sg_fail(SG_E_FORMAT, "no start line of SIP/2.0 stands at the beginning of the text");
+        sg_fail(SG_E_FORMAT, "the text does not begin with a SIP/2.0 start line");
         return SIPDETECT_E_MESSAGE;
     }
     *type = sg_alphabet_id(model->file.alphabet, &message, NULL);

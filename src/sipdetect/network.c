@@ -13,7 +13,7 @@ typedef struct {
     float *left[SD_SHAPING]; /* int8 */
 } layer_state;
 
-/* The room, and the batch in hand. */
+/* The room, and the current batch. */
 typedef struct {
     const sd_network *network;
     const sd_kernels *kernels;
@@ -104,7 +104,7 @@ static bool comes_before(const run *w, int32_t i, int32_t j)
     return false;
 }
 
-/* Merge sort, so that equal beginnings stand together. */
+/* Merge sort, so that equal beginnings are adjacent. */
 static void sort_sequences(run *w, int32_t count)
 {
     for (int32_t i = 0; i < count; i++)
@@ -177,7 +177,7 @@ static int at_most(int rows)
     return rows < SD_ROWS_MAX ? rows : SD_ROWS_MAX;
 }
 
-/* Panel by panel, since panels stay in the cache for all rows. */
+/* Panel by panel, because panels stay in the cache for all rows. */
 static void run_step(const sd_kernels *k, const sd_step *step, const sd_product *products, int count,
                      int rows)
 {

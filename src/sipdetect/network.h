@@ -14,7 +14,7 @@
  * one more.
  *
  * int8: weight = q * scale[c], q in -127..127, one scale a column.  Products are exact integers, so that all
- * levels have equal bits.  Within the LSTM, h is sent as whole steps of 1/123; what rounding leaves is fed
+ * levels have equal bits.  Within the LSTM, h is passed on in whole steps of 1/123; rounding errors are fed
  * back into the next three time steps (third-order noise shaping), because slow cells add up errors over the
  * zero steps after a dialog: at full width, plain rounding to 8 bits changes probabilities by up to 0.15,
  * shaped rounding by 0.01, no more than the rounding of the weights does.  The dense layer gets the last h as
@@ -62,7 +62,7 @@ typedef struct {
 /* Bytes of the data of a packed matrix. */
 size_t sd_matrix_bytes(sd_precision precision, int rows, int columns);
 
-/* Packs weights[rows, columns] (row-major; the columns already in the order wanted) into data; for int8 fills
+/* Packs weights[rows, columns] (row-major; the columns already in the order above) into data; for int8 fills
  * scale and sums as well, both of `columns` rounded up to a multiple of SD_PANEL.  Rows up to rows_padded and
  * columns up to that multiple are zero.  Weights must be finite. */
 void sd_matrix_pack(sd_precision precision, const float *weights, int rows, int columns, int rows_padded,
@@ -78,9 +78,9 @@ const sd_kernels *sd_kernels_find(const char *name, sd_precision precision);
 const char *sd_kernels_name(const sd_kernels *kernels);
 const char *sd_kernels_all(void); /* "generic avx2 avx512 amx", what this processor has, slowest first */
 
-/* What the network says of one sequence. */
+/* The network's scores of one sequence. */
 typedef struct {
-    int32_t best_class; /* the first of the largest outputs */
+    int32_t best_class; /* the largest output, the lowest on ties */
     float probability;
     double skewness, kurtosis; /* normalised */
 } sd_score;

@@ -4,9 +4,9 @@
 #include <xxhash.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "a .sipm file is read where it lies, which wants a little-endian processor"
+#error "a .sipm file is read in place, which needs a little-endian processor"
 #endif
-_Static_assert(sizeof(size_t) == 8, "sizes of sections are not tested against fewer than 64 bits");
+_Static_assert(sizeof(size_t) == 8, "section sizes need 64 bits");
 _Static_assert(sizeof(sd_header) == 32 && sizeof(sd_entry) == 24, "as the file has them");
 _Static_assert(sizeof(sd_spec) == 120 && sizeof(sd_node_score) == 24, "as the file has them");
 _Static_assert(sizeof SD_MAGIC == 9, "eight bytes and NUL");

@@ -1,4 +1,4 @@
-/* sipm_format.h: the .sipm file, version 1: a trained detector as it lies in memory.
+/* sipm_format.h: the .sipm file, version 1: a trained detector in the layout it has in memory.
  *
  * Little-endian throughout.  A file is a header, a table of sections and the sections:
  *
@@ -7,10 +7,10 @@
  *         sections      each at the next multiple of 64, in the order of the table; zeros between
  *
  * The file ends with its last section.  `checksum` is XXH3 (64 bits, no seed) of all bytes from `version`
- * (offset 24) to the end.  Everything about sizes is said once, in the section SPEC: it alone decides which
- * sections there are and how large each is, so a reader works the table out (sd_sizes, sd_table) and takes no
- * file whose own differs.  M, L, H and N are message types, longest dialog, units and classes, Hp and Np are
- * H and N rounded up to multiples of 16 and 64.
+ * (offset 24) to the end.  Sizes are given only once, in the section SPEC: it alone decides which sections
+ * there are and how large each is.  A reader computes the table from it (sd_sizes, sd_table) and refuses a
+ * file whose table differs.  M, L, H and N are message types, longest dialog, units and classes, Hp and Np
+ * are H and N rounded up to multiples of 16 and 64.
  *
  *   id  section           type              contents
  *    1  SPEC              sd_spec           sizes and conventions; the first section
@@ -132,7 +132,7 @@ static inline uint64_t sd_round_up(uint64_t value, uint64_t to)
     return (value + to - 1) / to * to;
 }
 
-/* SG_E_FORMAT names the first number out of range.  What passes gives sizes below 2^63. */
+/* SG_E_FORMAT names the first number out of range.  If all are in range, sizes are below 2^63. */
 sg_status sd_spec_check(const sd_spec *spec);
 
 /* Bytes of every section by id, 0 for those that the spec does not have. */

@@ -1,5 +1,5 @@
-/* verdict.c: from scores to answers, as `watch` (watch/follow_network.c) and `detect` (detect/threshold.h,
- * detect/kmeans.h) give them. */
+/* verdict.c: turns scores into verdicts, by the rules of `watch` and `detect` (detect/threshold.h,
+ * detect/kmeans.h); a copy, because this library needs only libc. */
 #include "sipdetect/internal.h"
 
 #include <math.h>
@@ -20,7 +20,7 @@ sd_score sd_file_score(const sd_file *file, const sd_case *c)
     return (sd_score){s->best_class, s->probability, s->skewness, s->kurtosis};
 }
 
-/* A dialog of L messages cannot go on within a train dialog's length: it is whole. */
+/* A dialog of L messages is as long as any train dialog, so it counts as whole. */
 const double *sd_limits(const sd_file *file, int k)
 {
     if (k <= 0 || k >= file->network.max_length)
@@ -44,7 +44,7 @@ static double squared_distance(const double *centroid, const sd_score *score)
     return x * x + y * y;
 }
 
-/* The low one on ties; clusters of one point are none, and nothing is low then. */
+/* The low one on ties.  If both centroids are equal there are no clusters, and nothing is low. */
 static int8_t in_low_cluster(const double (*centroids)[2], const sd_score *score)
 {
     if (!centroids)

@@ -1,4 +1,4 @@
-/* worker.c: workers, and what they compute. */
+/* worker.c: workers and their computations. */
 #include "sipdetect/internal.h"
 
 #include "base/memory.h"
@@ -59,7 +59,7 @@ static sg_status open_worker(sipdetect_worker **out, const sipdetect_model *mode
         shape.mask = 2 * shape.mask + 1;
     carve_worker(&shape, &count);
     if (shape.options.memory_limit && count.bytes > shape.options.memory_limit)
-        return sg_fail(SG_E_MEMORY, "a worker of batch %d needs %zu bytes, and the limit is %zu",
+        return sg_fail(SG_E_MEMORY, "a worker with batch %d needs %zu bytes; the limit is %zu",
                        shape.options.batch, count.bytes, shape.options.memory_limit);
     SG_TRY(sg_alloc_bytes(&block, 1, count.bytes, "worker"));
     carver parts = {block, 0};
@@ -95,7 +95,7 @@ size_t sipdetect_worker_bytes(const sipdetect_worker *worker)
     return worker->bytes;
 }
 
-/* ---- what is to be judged: dialogs, or sequences ---- */
+/* ---- what to judge: dialogs or sequences ---- */
 
 typedef struct {
     const sd_file *file;
@@ -115,11 +115,11 @@ static sd_case case_at(const source *s, int i)
 static sg_status check_sequence(const sd_network *network, const uint16_t *types, int length, int number)
 {
     if (length < 1 || length > network->max_length)
-        return sg_fail(SG_E_CONFIG, "sequence %d has %d messages; 1 to %d can be scored", number, length,
+        return sg_fail(SG_E_CONFIG, "sequence %d has %d messages, must be from 1 to %d", number, length,
                        network->max_length);
     for (int t = 0; t < length; t++)
         if (types[t] < 1 || types[t] > network->message_types)
-            return sg_fail(SG_E_CONFIG, "message type %d in sequence %d; the model has 1 to %d", types[t],
+            return sg_fail(SG_E_CONFIG, "message type is %d in sequence %d, must be from 1 to %d", types[t],
                            number, network->message_types);
     return SG_OK;
 }
@@ -140,11 +140,11 @@ static sg_status check_dialogs(const sipdetect_worker *w, sipdetect_dialog *cons
         return sg_fail(SG_E_CONFIG, "%d dialogs cannot be scored", count);
     for (int i = 0; i < count; i++)
         if (dialogs[i]->model != w->model)
-            return sg_fail(SG_E_CONFIG, "dialog %d is of another model than the worker", i);
+            return sg_fail(SG_E_CONFIG, "dialog %d belongs to another model than the worker", i);
     return SG_OK;
 }
 
-/* ---- the network's turn ---- */
+/* ---- running the network ---- */
 
 static bool needs_network(const sipdetect_worker *w, const sd_case *c)
 {

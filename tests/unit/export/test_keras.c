@@ -147,9 +147,9 @@ static void test_archive_members(void **state)
     assert_ok(sg_archive_read(archive, c.path, "empty", 1, &data, &bytes));
     assert_int_equal(bytes, 0);
     free(data);
-    assert_fails(SG_E_FORMAT, "one in it is too large",
+    assert_fails(SG_E_FORMAT, "the member one is too large",
                  sg_archive_read(archive, c.path, "one", 0, &data, &bytes));
-    assert_fails(SG_E_FORMAT, "there is no two", sg_archive_read(archive, c.path, "two", 9, &data, &bytes));
+    assert_fails(SG_E_FORMAT, "the member two is missing", sg_archive_read(archive, c.path, "two", 9, &data, &bytes));
     sg_archive_close(archive);
     export_case_close(&c);
 }
@@ -227,7 +227,7 @@ static void test_refused_layers(void **state)
         {SEQUENTIAL(INPUT "," LSTM("c", ",\"return_state\":true") "," SOFTMAX),
          "layer c: return_state is true"},
         {SEQUENTIAL(INPUT "," LSTM("c", ",\"dtype\":\"float64\"") "," SOFTMAX), "layer c: dtype is float64"},
-        {SEQUENTIAL(INPUT "," LSTM("c", ",\"dropout\":1.5") "," SOFTMAX), "layer c: dropout is no number"},
+        {SEQUENTIAL(INPUT "," LSTM("c", ",\"dropout\":1.5") "," SOFTMAX), "layer c: dropout is not a number"},
         {SEQUENTIAL(INPUT ",{\"class_name\":\"LSTM\",\"config\":{\"name\":\"c\",\"units\":3,\"return_"
                           "sequences\":true}}," LAST "," SOFTMAX),
          "layer b: units is 7; only the 3 of c"},
@@ -237,9 +237,9 @@ static void test_refused_layers(void **state)
          "layer bi, a Bidirectional"},
         {SEQUENTIAL(INPUT ",{\"class_name\":\"LSTM\",\"module\":\"mine\",\"config\":{\"name\":\"c\","
                           "\"units\":3}}," SOFTMAX),
-         "layer c is of the module mine"},
+         "layer c is from the module mine"},
         {SEQUENTIAL(INPUT "," LAST "," DENSE(",\"activation\":\"relu\"")), "layer d: activation is \"relu\""},
-        {SEQUENTIAL(INPUT "," LAST "," DENSE("")), "layer d: there is no activation"},
+        {SEQUENTIAL(INPUT "," LAST "," DENSE("")), "layer d has no activation"},
         {SEQUENTIAL(INPUT "," LAST "," SOFTMAX "," SOFTMAX), "layer d, a Dense, cannot be represented there"},
         {SEQUENTIAL(INPUT "," SOFTMAX), "layer d, a Dense, cannot be represented there"},
         {SEQUENTIAL(INPUT "," LAST), "ends without an LSTM and a Dense"},
@@ -255,8 +255,8 @@ static void test_refused_layers(void **state)
                     "1e300]}}," LAST "," SOFTMAX),
          "layer i: size 2 of the input"},
         {SEQUENTIAL(INPUT ",{\"class_name\":\"LSTM\",\"config\":{\"name\":\"c\",\"units\":-1}}," SOFTMAX),
-         "layer c: units is no whole number from 1"},
-        {SEQUENTIAL(INPUT ",{\"class_name\":\"LSTM\"}," SOFTMAX), "layer ?: units is no whole number"},
+         "layer c: units is not a whole number from 1"},
+        {SEQUENTIAL(INPUT ",{\"class_name\":\"LSTM\"}," SOFTMAX), "layer ?: units is not a whole number"},
         {"{\"class_name\":\"MyModel\",\"config\":{}}", "a model of the class MyModel"},
         {"{}", "a model of the class ?"},
         {"{\"class_name\":\"Functional\",\"config\":{\"layers\":[]}}", "ends without an LSTM and a Dense"},
@@ -296,7 +296,7 @@ static void test_functional(void **state)
                                                                           "a", "") "," D3("x")),
         &l));
     assert_true(l.masking && l.layers == 1 && l.dropout == 0.5 && l.message_types == 18);
-    assert_fails(SG_E_CONFIG, "a mask that comes from no Masking layer",
+    assert_fails(SG_E_CONFIG, "a mask that does not come from a Masking layer",
                  read_layers(FUNCTIONAL(SOURCE "," NODE("Any", "any", "", "in", "") "," NODE(
                                  "LSTM", "a", ",\"units\":7", "in", "\"mask\":" HISTORY("any")) "," D3("a")),
                              &l));
@@ -313,7 +313,7 @@ static void test_functional(void **state)
                                  "Add", "side", "", "in", "") "," D3("a")),
                              &l));
     assert_fails(
-        SG_E_FORMAT, "there is no layer gone",
+        SG_E_FORMAT, "layer gone is missing",
         read_layers(FUNCTIONAL(SOURCE "," NODE("LSTM", "a", ",\"units\":7", "gone", "") "," D3("a")), &l));
     assert_fails(
         SG_E_CONFIG, "more than 32 layers",

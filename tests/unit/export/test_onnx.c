@@ -196,7 +196,7 @@ static void test_refused(void **state)
     assert_fails(SG_E_CONFIG, "an ONNX file holds at most", sg_export_onnx(&large, c.path));
     free(c.model.alphabet[2]);
     c.model.alphabet[2] = strdup("\xc3(");
-    assert_fails(SG_E_CONFIG, "message type 3 is no UTF-8", sg_export_onnx(&c.model, c.path));
+    assert_fails(SG_E_CONFIG, "message type 3 is not valid UTF-8", sg_export_onnx(&c.model, c.path));
     free(c.model.alphabet[2]);
     c.model.alphabet[2] = strdup("B\xc3\xbc");
     assert_ok(sg_export_onnx(&c.model, c.path));

@@ -341,15 +341,15 @@ static void calls_that_cannot_be_carried_out(void **state)
     assert_sd(sipdetect_dialog_open(&dialog, f.model));
     assert_sd_fails(SIPDETECT_E_ARGUMENT, "another model", sipdetect_push(other.worker, dialog, 1, &v));
     assert_sd_fails(SIPDETECT_E_ARGUMENT, "another model", sipdetect_end(other.worker, dialog, &v));
-    assert_sd_fails(SIPDETECT_E_ARGUMENT, "message type 7", sipdetect_push(f.worker, dialog, 7, &v));
+    assert_sd_fails(SIPDETECT_E_ARGUMENT, "message type is 7", sipdetect_push(f.worker, dialog, 7, &v));
     assert_sd_fails(SIPDETECT_E_ARGUMENT, "without a name", sipdetect_push_name(f.worker, dialog, NULL, &v));
     assert_sd(sipdetect_end(f.worker, dialog, &v));
     assert_int_equal(v.position, 0); /* as before */
     types[1] = 0;
-    assert_sd_fails(SIPDETECT_E_ARGUMENT, "message type 0",
+    assert_sd_fails(SIPDETECT_E_ARGUMENT, "message type is 0",
                     sipdetect_score(f.worker, types, &length, 1, 3, &v));
     types[1] = CASE_TYPES + 1;
-    assert_sd_fails(SIPDETECT_E_ARGUMENT, "message type 7",
+    assert_sd_fails(SIPDETECT_E_ARGUMENT, "message type is 7",
                     sipdetect_score(f.worker, types, &length, 1, 3, &v));
     length = CASE_LONGEST + 1;
     assert_sd_fails(SIPDETECT_E_ARGUMENT, "12 messages", sipdetect_score(f.worker, types, &length, 1, 3, &v));

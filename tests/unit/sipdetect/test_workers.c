@@ -197,7 +197,7 @@ static void *work(void *argument)
             j->sum = mix(j->sum, &v);
         }
         sipdetect_push(worker, dialog, 99, &v); /* an error text of its own */
-        j->failed |= !strstr(sipdetect_error(), "message type 99");
+        j->failed |= !strstr(sipdetect_error(), "message type is 99");
     }
     sipdetect_dialog_close(dialog);
     sipdetect_worker_close(worker);
