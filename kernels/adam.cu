@@ -1,8 +1,8 @@
-/* adam.cu: the optimizer, fused with clipping and with the rounding of the new weights to bf16.
+/* adam.cu: the optimizer, fused with clipping and with rounding the new weights to bf16.
  *
- * A thread has 4 weights: four 16-byte loads on their way, 30 bytes of traffic a weight, nothing to reuse.
- * Whether the step failed and how long the gradient was is read on the device, so that the host need not wait
- * for either before it enqueues the update.
+ * A thread has 4 weights: four 16-byte loads in flight, 30 bytes of traffic per weight, nothing to reuse. The
+ * device reads whether the step failed and the norm of the gradient, so the host does not wait for either
+ * before it enqueues the update.
  */
 #include "kernels/device.cuh"
 

@@ -1,4 +1,5 @@
-/* device.cuh: what the kernels share: launching, packs of values, the place of a thread, sums over a block.
+/* device.cuh: what the kernels share: launching, packs of values, the position of a thread, sums over a
+ * block.
  *
  * Compiled by nvcc this is CUDA.  With SG_EMULATED it is plain C++ over tests/emulator/device.h, which runs
  * the same kernels on the host.  Kernels without barriers and shuffles are launched by sg_launch_elements,
@@ -25,7 +26,7 @@
 
 #ifndef SG_EMULATED
 
-/* Reports the error of this launch alone, not what an earlier call left behind. */
+/* Reports the error of this launch only, not one that an earlier call left. */
 template <typename... Parameters, typename... Arguments>
 int sg_launch_blocks(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
                      sg_stream stream, Arguments &&...arguments)
@@ -63,8 +64,8 @@ static inline int64_t sg_blocks(int64_t count, int64_t size)
     return (count + size - 1) / size;
 }
 
-/* Computes x here and always.  Without it the compiler moves the computation of a value that is not needed
- * everywhere behind a branch, and values of one thread wait for each other. */
+/* Computes x here, unconditionally.  Otherwise the compiler moves the computation of a value that is not
+ * always needed behind a branch, and the values of one thread wait for each other. */
 static __device__ __forceinline__ void sg_keep(float &x)
 {
 #ifdef SG_EMULATED
@@ -166,8 +167,9 @@ template <int V> __device__ __forceinline__ sg_pack<V> operator+(sg_pack<V> a, c
     return a;
 }
 
-/* a + b, or a.  Loops over rows read a few at once without asking which are the last: those beyond repeat
- * the last one and are left out here.  A condition around the loads would make them wait for each other. */
+/* a + b, or a.  Loops over rows read a few at once without asking which are the last: those beyond the end
+ * repeat the last one and are left out here.  A condition around the loads would make them wait for each
+ * other. */
 template <int V>
 __device__ __forceinline__ sg_pack<V> sg_add_if(bool condition, sg_pack<V> a, const sg_pack<V> &b)
 {
@@ -222,7 +224,7 @@ template <int V> __device__ __forceinline__ int sg_tile_column(int tiles)
     return (int)((blockIdx.x % (unsigned)tiles) * blockDim.x + threadIdx.x) * V;
 }
 
-/* ---- sums over a warp and a block, in one order; all threads take part and get the same bits ---- */
+/* ---- sums over a warp and a block, in one order; all threads participate and get the same bits ---- */
 
 template <typename T> __device__ __forceinline__ T sg_warp_sum(T x)
 {

@@ -2,7 +2,7 @@
  *
  * All pointers are to device memory unless said otherwise; nothing here allocates, copies or waits.  A
  * launcher enqueues its kernel on `stream` and returns the launch's cudaError_t as an int, 0 for success; it
- * neither sees nor leaves a last error.  Counts of zero launch nothing.  Matrices are row-major.  Each
+ * neither reads nor leaves a last error.  Counts of zero launch nothing.  Matrices are row-major.  Each
  * launcher has a twin in twin.h that does the same in plain loops on the host; both get their arithmetic from
  * engine/cell.h.
  *
@@ -53,11 +53,11 @@ int sg_kernel_forward_level(const sg_forward_level *level, sg_stream stream);
 /* One level backward, one layer: gradients of the sums of all nodes of a level, into dz, and their sums over
  * the children of each parent, in child order, into z_sum and c_sum.
  *
- * On level 0 nobody has a parent: parents = 0, and the nodes are given by inner, end, inner_node, end_node;
- * above level 0 those four are not read, the nodes are the children of parents parent_first ... .
- * What reaches h of node n: dh[n - child_inner] if n < inner_nodes (later steps), plus, if leaf_of_node is
- * not NULL and leaf_of_node[n] >= 0, that leaf's row of leaf_gradient, plus, if from_above is not NULL, row n
- * of it. What reaches c: dc[n - child_inner] if n < inner_nodes. */
+ * On level 0 no node has a parent: parents = 0, and the nodes are given by inner, end, inner_node, end_node;
+ * above level 0 those four are not read, the nodes are the children of parents parent_first ... . What
+ * reaches h of node n: dh[n - child_inner] if n < inner_nodes (later steps), plus, if leaf_of_node is not
+ * NULL and leaf_of_node[n] >= 0, that leaf's row of leaf_gradient, plus, if from_above is not NULL, row n of
+ * it. What reaches c: dc[n - child_inner] if n < inner_nodes. */
 typedef struct {
     int units;
     int parents, parent_first;
@@ -119,7 +119,7 @@ int sg_kernel_gather(const sg_gather *gather, sg_stream stream);
 typedef struct {
     int heads, classes, width; /* width >= classes: distance of rows */
     const int32_t *label;      /* [heads] */
-    const float *weight;       /* [heads] rows a head stands for */
+    const float *weight;       /* [heads] number of rows a head represents */
     float scale;               /* 1 / rows of the batch */
     const float *bias;         /* [classes] */
     float *outputs;            /* [heads, width] */
@@ -130,7 +130,7 @@ typedef struct {
 
 int sg_kernel_softmax_loss(const sg_softmax_loss *softmax, sg_stream stream);
 
-/* What a step says of itself; lives on the device and is copied to the host. */
+/* The outcome of a step; lives on the device and is copied to the host. */
 typedef struct {
     double loss;    /* mean over the rows */
     double norm;    /* of the gradient, before clipping */

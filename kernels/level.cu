@@ -7,7 +7,7 @@
  * Backward fuses: what reaches h and c of each child from later steps, the head and the layer above, the
  * cell's gradient, the rounding of dz, and the sums over children.  A thread has 4 units of one parent and
  * takes its children in order, so sums need neither atomics nor a second pass.  gates, c and the sums are
- * read and written once; what a fusion across levels would save is the products between them.
+ * read and written once; between levels are the products, so levels cannot be fused.
  */
 #include "kernels/device.cuh"
 
@@ -138,7 +138,7 @@ __device__ __forceinline__ void backward_node(const sg_backward_level &l, int64_
     add_gates(z_sum, a);
 }
 
-/* Level 0: the sums go nowhere. */
+/* Level 0: the sums are discarded. */
 template <typename T>
 __global__ void __launch_bounds__(SG_TILE_THREADS) backward_first(sg_backward_level l, int tiles)
 {
@@ -161,7 +161,8 @@ __global__ void __launch_bounds__(SG_TILE_THREADS) backward_parents(sg_backward_
         return;
     int64_t parent = l.parent_first + q;
     int k = __ldg(l.child_first + parent), last = __ldg(l.child_first + parent + 1);
-    /* The stores of a child might, to the compiler, change the number of the next: fetch it before. */
+    /* The compiler must assume that the stores of a child change the number of the next one: fetch it
+     * first. */
     int node = k < last ? __ldg(l.child + k) : 0;
     sg_pack<4> c_before = sg_load<4>(l.c + parent * units + unit), c_sum = {};
     gate_pack z_sum = {};

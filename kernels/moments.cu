@@ -1,7 +1,7 @@
 /* moments.cu: normalised skewness and kurtosis of rows of probabilities.
  *
  * A warp has one row and keeps it in registers, 48 values a lane at most, between the mean and the central
- * sums: each value is read once, and no barrier stands between both.  The few divisions and square roots of a
+ * sums: each value is read once, and there is no barrier in between.  The few divisions and square roots of a
  * row cost as much as a warp's share of its sums, so a block collects the sums of its four rows and four
  * lanes finish them together.  Longer rows get a block each and are read twice.
  */

@@ -56,7 +56,7 @@ template <int THREADS> __device__ __forceinline__ top block_top(top best, row_sh
     return best;
 }
 
-/* ---- what becomes of a row ---- */
+/* ---- what is done with a row ---- */
 
 /* Training: weight * scale * (p - onehot(label)), its bf16 copy, and the loss. */
 struct loss_result {

@@ -1,9 +1,9 @@
 /* sums.cu: sums over rows (gradients of biases and of the token table), and the norm of the gradient.
  *
  * row_sums has passes instead of atomics: chunks of rows into `partial`, chunks into groups, groups into the
- * total.  A chunk is summed row after row by threads that each have a pack of columns, with eight rows on
- * their way at once.  The chunks of a group go to the warps of a block in turn, and the warps' sums are added
- * in order; the group's sum replaces its first chunk, where the last pass finds it.  With a single group the
+ * total.  A chunk is summed row after row by threads that each have a pack of columns, with eight rows in
+ * flight at once.  The chunks of a group go to the warps of a block in turn, and the warps' sums are added in
+ * order; the group's sum replaces its first chunk, where the last pass finds it.  With a single group the
  * second pass is the last.
  */
 #include "kernels/device.cuh"
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(32 * GROUP_WARPS, SG_TILE_BLOCKS / 2) sum_grou
 
 /* ---- pass 3: all groups ---- */
 
-/* `partial` has no row for a group without chunks, and that counts for nothing. */
+/* `partial` has no row for a group without chunks, which contributes nothing. */
 template <int V> __global__ void __launch_bounds__(TOTAL_THREADS, 2 * SG_TILE_BLOCKS) sum_total(sg_row_sums s)
 {
     int64_t columns = s.columns, column = ((int64_t)blockIdx.x * TOTAL_THREADS + threadIdx.x) * V;
