@@ -213,9 +213,14 @@ static sg_status on_alert(void *context, const sg_alert *alert)
     return w->labels ? sg_labels_alert(w->labels, alert) : SG_OK;
 }
 
-static sg_status read_model(const watch_options *o, sg_model *model)
+static sg_status open_detector(const watch_options *o, sg_detector **detector)
 {
-    return sg_model_read(model, NULL, o->model);
+    sg_detector_options d = {.engine = {.precision = (sg_precision)o->precision, .threads = (int)o->threads}};
+    sg_model model;
+    SG_TRY(sg_device_parse(o->device, &d.engine.device, &d.engine.device_index));
+    SG_TRY(sg_model_read(&model, NULL, o->model));
+    sg_status status = sg_detector_open_model(detector, &model, &d);
+    return status == SG_OK ? SG_OK : sg_fail_prefix(status, "%s", o->model);
 }
 
 static sg_status read_trusted(const watch_options *o, watch *w)
@@ -232,12 +237,10 @@ static sg_status read_trusted(const watch_options *o, watch *w)
 static sg_status open_follow(const watch_options *o, watch *w)
 {
     sg_follow_options f;
-    sg_model model;
+    sg_detector *detector;
     sg_follow_defaults(&f);
     SG_TRY(parse_detectors(o->detectors, &f.detectors));
     f.rule = (sg_rule)o->rule;
-    f.engine = (sg_engine_options){.precision = (sg_precision)o->precision, .threads = (int)o->threads};
-    SG_TRY(sg_device_parse(o->device, &f.engine.device, &f.engine.device_index));
     f.tracker.dialogs_max = o->limit;
     f.sources.flood_requests = o->flood;
     f.sources.scan_call_ids = o->scan;
@@ -255,9 +258,8 @@ static sg_status open_follow(const watch_options *o, watch *w)
     f.ended = on_ended;
     f.alerted = on_alert;
     f.context = w;
-    SG_TRY(read_model(o, &model));
-    sg_status status = sg_follow_open(&w->follow, &model, &f);
-    sg_model_free(&model);
+    SG_TRY(open_detector(o, &detector));
+    sg_status status = sg_follow_open(&w->follow, detector, &f);
     return status == SG_OK ? SG_OK : sg_fail_prefix(status, "%s", o->model);
 }
 
@@ -311,14 +313,12 @@ static void take_snapshot(watch *w)
 /* SIGHUP: the model again, and files under their names.  A model that cannot be used leaves the old one. */
 static void reload(watch *w)
 {
-    sg_model model;
+    sg_detector *detector;
     reload_requested = 0;
     sg_alerts_reopen(w->alerts);
-    sg_status status = read_model(w->options, &model);
-    if (status == SG_OK) {
-        status = sg_follow_reload(w->follow, &model);
-        sg_model_free(&model);
-    }
+    sg_status status = open_detector(w->options, &detector);
+    if (status == SG_OK)
+        status = sg_follow_reload(w->follow, detector);
     if (status == SG_OK)
         sg_note("%s loaded again", w->options->model);
     else

@@ -4,10 +4,10 @@
 #ifndef SG_WATCH_FOLLOW_INTERNAL_H
 #define SG_WATCH_FOLLOW_INTERNAL_H
 
-#include "detect/prefixes.h"
 #include "watch/follow.h"
 #include "watch/pending_packets.h"
 #include "watch/score_queue.h"
+#include "watch/verdict_cache.h"
 
 enum {
     CACHE_ENTRIES = 1 << 16,
@@ -16,8 +16,7 @@ enum {
 
 /* What is kept of a dialog in the tracker's user slot. */
 typedef struct {
-    int32_t node; /* in the trie of known beginnings, -1: outside; see `begun` */
-    bool begun;
+    sg_standing standing;
     uint64_t queued; /* number of its last case that had to wait; 0: there was none */
     sg_dialog_alerts alerts;
     sg_pending_dialog kept;
@@ -32,13 +31,10 @@ typedef struct {
 
 struct sg_follow {
     sg_follow_options options;
-    sg_model model;
-    sg_engine *engine;
-    sg_alphabet *alphabet;
-    sg_prefixes *prefixes;
+    sg_detector *detector;
     sg_tracker *tracker;
     sg_sources *sources;
-    sg_score_cache *cache;
+    sg_verdict_cache *cache;
     sg_score_queue *cases;
     sg_pending_packets *kept;    /* messages for -O, NULL without */
     const char **names;          /* of a dialog's messages, for alerts */

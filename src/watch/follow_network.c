@@ -2,51 +2,30 @@
 #include "watch/follow_internal.h"
 
 #include "base/memory.h"
-#include <math.h>
 #include <string.h>
 
-/* Limits for a dialog of `length` messages. */
-static sg_prefix_limit limits_of(const sg_follow *f, int length, bool over)
+static void alert_case(sg_follow *f, const sg_score_request *c)
 {
-    if (over || length >= f->model.spec.max_length)
-        return (sg_prefix_limit){f->model.lambda_skewness, f->model.lambda_kurtosis};
-    return f->model.prefix_limit[length - 1];
-}
-
-static bool is_abnormal(const sg_follow *f, const sg_prefix_limit *limit, sg_score score)
-{
-    bool s = score.skewness < limit->skewness, k = score.kurtosis < limit->kurtosis;
-    return f->options.rule == SG_RULE_BOTH ? s && k : s || k;
-}
-
-/* How far below its limit a moment is, of the way down to that of equal outputs, 0. */
-static double depth(double value, double limit)
-{
-    double share = limit > 0 ? (limit - value) / limit : 0;
-    return fmin(fmax(share, 0), 1);
-}
-
-static void alert_case(sg_follow *f, const sg_score_request *c, const sg_prefix_limit *limit)
-{
-    sg_alert alert = {
-        .reason = SG_REASON_SEQUENCE,
-        .time_us = c->time_us,
-        .flow = c->flow,
-        .response = c->response,
-        .flow_id = c->serial,
-        .call_id = {c->call_id, c->call_id_length},
-        .call_id_cut = c->call_id_cut,
-        .from_tag = {c->from_tag, (uint32_t)strlen(c->from_tag)},
-        .to_tag = {c->to_tag, (uint32_t)strlen(c->to_tag)},
-        .last = {c->last, (uint32_t)strlen(c->last)},
-        .position = c->length,
-        .over = c->over,
-        .scored = true,
-        .skewness = c->score.skewness,
-        .kurtosis = c->score.kurtosis,
-        .skewness_limit = limit->skewness,
-        .kurtosis_limit = limit->kurtosis,
-        .score = fmax(depth(c->score.skewness, limit->skewness), depth(c->score.kurtosis, limit->kurtosis))};
+    sg_prefix_limit limit = {0};
+    (void)sg_detector_limits(f->detector, c->length, c->over, &limit);
+    sg_alert alert = {.reason = SG_REASON_SEQUENCE,
+                      .time_us = c->time_us,
+                      .flow = c->flow,
+                      .response = c->response,
+                      .flow_id = c->serial,
+                      .call_id = {c->call_id, c->call_id_length},
+                      .call_id_cut = c->call_id_cut,
+                      .from_tag = {c->from_tag, (uint32_t)strlen(c->from_tag)},
+                      .to_tag = {c->to_tag, (uint32_t)strlen(c->to_tag)},
+                      .last = {c->last, (uint32_t)strlen(c->last)},
+                      .position = c->length,
+                      .over = c->over,
+                      .scored = true,
+                      .skewness = c->verdict.skewness,
+                      .kurtosis = c->verdict.kurtosis,
+                      .skewness_limit = limit.skewness,
+                      .kurtosis_limit = limit.kurtosis,
+                      .score = sg_verdict_depth(&c->verdict, &limit)};
     sg_follow_alert(f, &alert, c->types, c->length);
 }
 
@@ -54,12 +33,12 @@ static void alert_case(sg_follow *f, const sg_score_request *c, const sg_prefix_
 void sg_follow_report_end(sg_follow *f, sg_followed *followed, const sg_dialog_alerts *alerts)
 {
     if (alerts->raised) {
-        followed->verdict = SG_VERDICT_ABNORMAL;
+        followed->outcome = SG_OUTCOME_ABNORMAL;
         followed->alert_reason = alerts->reason;
         followed->alert_position = alerts->position;
         followed->alert_time_us = alerts->time_us;
     }
-    f->counts.verdict[followed->verdict]++;
+    f->counts.outcome[followed->outcome]++;
     if (f->options.ended)
         f->options.ended(f->options.context, followed);
 }
@@ -92,16 +71,17 @@ static void settle(sg_follow *f, sg_score_request *c)
                             .last_us = c->time_us,
                             .length = c->messages,
                             .end = c->end,
-                            .verdict = (sg_verdict)c->verdict};
+                            .outcome = (sg_outcome)c->outcome};
     sg_follow_report_end(f, &followed, &c->alerts);
 }
 
 /* A case has its score.  Its dialog may have gone on, or be gone. */
 static void decide(sg_follow *f, sg_score_request *c)
 {
-    sg_prefix_limit limit = limits_of(f, c->length, c->over);
-    if ((!c->over || c->whole) && is_abnormal(f, &limit, c->score) && note_sequence(f, c))
-        alert_case(f, c, &limit);
+    /* Outside the known beginnings it was when it was asked about; the moments decide. */
+    const bool abnormal = c->verdict.below[c->over][f->options.rule] == 1;
+    if ((!c->over || c->whole) && abnormal && note_sequence(f, c))
+        alert_case(f, c);
     if (c->over)
         settle(f, c);
 }
@@ -111,7 +91,7 @@ void sg_follow_decide_all(sg_follow *f)
 {
     sg_score_request c;
     while (sg_score_queue_next(f->cases, &c)) {
-        sg_score_cache_add(f->cache, c.types, c.length, c.score);
+        sg_verdict_cache_add(f->cache, c.types, c.length, &c.verdict);
         f->decided = c.number;
         decide(f, &c);
         sg_score_request_free(&c);
@@ -131,7 +111,7 @@ static void cut_text(char to[SG_SCORE_REQUEST_TEXT], sg_text from)
 
 sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, sg_score_request *c)
 {
-    uint32_t longest = (uint32_t)f->model.spec.max_length;
+    uint32_t longest = (uint32_t)sg_detector_max_length(f->detector);
     uint32_t length = dialog->length < longest ? dialog->length : longest;
     *c = (sg_score_request){.serial = dialog->serial,
                             .start_us = dialog->start_us,
@@ -169,7 +149,7 @@ bool sg_follow_waits(const sg_follow *f, const sg_dialog_progress *state)
 /* Asks the network, or the cache.  Cases of one dialog are decided in order. */
 sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_score_request *c)
 {
-    if (!sg_follow_waits(f, state) && sg_score_cache_find(f->cache, c->types, c->length, &c->score)) {
+    if (!sg_follow_waits(f, state) && sg_verdict_cache_find(f->cache, c->types, c->length, &c->verdict)) {
         f->counts.cache_hits++;
         decide(f, c);
         sg_score_request_free(c);
@@ -185,13 +165,13 @@ sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_score_reques
     return status;
 }
 
-/* Asks for the network's view of a dialog that goes on and is outside the trie. */
+/* Asks about a dialog that goes on, whose verdict is not settled. */
 sg_status sg_follow_ask_message(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state)
 {
     sg_score_request c;
     if (state->alerts.raised & (1u << SG_REASON_SEQUENCE))
         return SG_OK;
-    if (dialog->length > (uint32_t)f->model.spec.max_length) {
+    if (dialog->length > (uint32_t)sg_detector_max_length(f->detector)) {
         f->counts.too_long++;
         return SG_OK;
     }

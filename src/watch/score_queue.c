@@ -13,8 +13,7 @@ typedef struct {
 } ring;
 
 struct sg_score_queue {
-    sg_engine *engine;
-    sg_spec spec;
+    sg_detector *detector;
     int batch;
     bool live, stop, thread_runs;
     bool withdrawn; /* what waits is being taken out: no more batches */
@@ -24,8 +23,8 @@ struct sg_score_queue {
     ring waiting, done;
     int running; /* cases in the batch being scored */
     sg_score_request *taken;
-    uint16_t *sequence, *length; /* of a batch, padded */
-    sg_score *scores;
+    sg_dialog_types *dialogs; /* [batch] */
+    sg_verdict *verdicts;
     sg_status status;
     char error[512];
     sg_score_queue_counts counts;
@@ -78,16 +77,10 @@ static int take_batch(sg_score_queue *cases)
 /* Scores what was taken; without the lock. */
 static sg_status score_taken(sg_score_queue *cases, int count, double *seconds)
 {
-    size_t steps = (size_t)cases->spec.max_length;
     double start = sg_seconds();
-    memset(cases->sequence, 0, (size_t)count * steps * sizeof *cases->sequence);
-    for (int i = 0; i < count; i++) {
-        memcpy(cases->sequence + (size_t)i * steps, cases->taken[i].types,
-               (size_t)cases->taken[i].length * sizeof *cases->sequence);
-        cases->length[i] = (uint16_t)cases->taken[i].length;
-    }
-    sg_status status =
-        sg_score_run(cases->engine, &cases->spec, cases->sequence, cases->length, count, cases->scores);
+    for (int i = 0; i < count; i++)
+        cases->dialogs[i] = (sg_dialog_types){cases->taken[i].types, cases->taken[i].length};
+    sg_status status = sg_detector_judge(cases->detector, cases->dialogs, count, cases->verdicts);
     *seconds = sg_seconds() - start;
     return status;
 }
@@ -101,7 +94,7 @@ static void give_back(sg_score_queue *cases, int count, sg_status status, double
     }
     for (int i = 0; i < count; i++) {
         sg_score_request *c = &cases->taken[i];
-        c->score = cases->scores[i];
+        c->verdict = cases->verdicts[i];
         if (status != SG_OK || cases->done.count == cases->done.size)
             sg_score_request_free(c);
         else
@@ -160,9 +153,8 @@ static sg_status open_parts(sg_score_queue *cases, int queue)
     SG_TRY(open_ring(&cases->waiting, queue > cases->batch ? queue : cases->batch));
     SG_TRY(open_ring(&cases->done, cases->waiting.size + cases->batch));
     SG_TRY(sg_alloc(&cases->taken, batch, "queue"));
-    SG_TRY(sg_alloc(&cases->sequence, batch * cases->spec.max_length, "queue"));
-    SG_TRY(sg_alloc(&cases->length, batch, "queue"));
-    SG_TRY(sg_alloc(&cases->scores, batch, "queue"));
+    SG_TRY(sg_alloc(&cases->dialogs, batch, "queue"));
+    SG_TRY(sg_alloc(&cases->verdicts, batch, "queue"));
     if (!cases->live)
         return SG_OK;
     if (pthread_create(&cases->thread, NULL, work, cases) != 0)
@@ -171,14 +163,12 @@ static sg_status open_parts(sg_score_queue *cases, int queue)
     return SG_OK;
 }
 
-sg_status sg_score_queue_open(sg_score_queue **out, sg_engine *engine, const sg_spec *spec, int batch,
-                              int queue, bool live)
+sg_status sg_score_queue_open(sg_score_queue **out, sg_detector *detector, int batch, int queue, bool live)
 {
     sg_score_queue *cases;
     *out = NULL;
     SG_TRY(sg_alloc(&cases, 1, "queue"));
-    cases->engine = engine;
-    cases->spec = *spec;
+    cases->detector = detector;
     cases->batch = batch;
     cases->live = live;
     pthread_mutex_init(&cases->lock, NULL);
@@ -206,9 +196,8 @@ void sg_score_queue_close(sg_score_queue *cases)
     free_ring(&cases->waiting);
     free_ring(&cases->done);
     free(cases->taken);
-    free(cases->sequence);
-    free(cases->length);
-    free(cases->scores);
+    free(cases->dialogs);
+    free(cases->verdicts);
     pthread_cond_destroy(&cases->work);
     pthread_cond_destroy(&cases->idle);
     pthread_mutex_destroy(&cases->lock);

@@ -1,4 +1,4 @@
-/* cases.h: beginnings of dialogs that wait for the network, in the order in which they came.
+/* score_queue.h: beginnings of dialogs that wait for the network, in the order in which they came.
  *
  * Offline, a full batch is scored where it fills up.  Live, a thread takes batches from the queue; when it is
  * full the oldest case is shed and counted.  Either way cases come back in order.
@@ -6,12 +6,12 @@
 #ifndef SG_WATCH_SCORE_QUEUE_H
 #define SG_WATCH_SCORE_QUEUE_H
 
+#include "detect/detector.h"
 #include "sip/endpoint.h"
 #include "sip/message.h"
 #include "sip/tracker.h"
 #include "watch/alert.h"
 #include "watch/pending_packets.h"
-#include "watch/score.h"
 
 enum { SG_SCORE_REQUEST_TEXT = 258 /* of a tag; more than an alert shows, so that it tells of the cut */ };
 
@@ -39,21 +39,20 @@ typedef struct {
     bool call_id_cut;
     uint16_t *types; /* [length] */
     int length;
-    sg_score score; /* once it is scored */
+    sg_verdict verdict; /* once it is scored */
 
     /* With `over`: how it ended, what it is unless it has an alert, those it had so far, its messages. */
     sg_end end;
     int messages; /* of the dialog; length may be less */
-    int verdict;  /* sg_verdict */
+    int outcome;  /* sg_outcome */
     sg_dialog_alerts alerts;
     sg_pending_dialog kept;
 } sg_score_request;
 
 typedef struct sg_score_queue sg_score_queue;
 
-/* `engine` must hold the model's weights and is used by one thread at a time. */
-sg_status sg_score_queue_open(sg_score_queue **cases, sg_engine *engine, const sg_spec *spec, int batch,
-                              int queue, bool live);
+/* The queue alone asks the detector to judge; live, on a thread of its own. */
+sg_status sg_score_queue_open(sg_score_queue **cases, sg_detector *detector, int batch, int queue, bool live);
 void sg_score_queue_close(sg_score_queue *cases); /* NULL is fine; stops the thread, drops what waits */
 
 /* Queues a case and empties *c; or hands over in *c the oldest one, which is shed for it (it has a call_id

@@ -5,15 +5,15 @@
 #include <unistd.h>
 
 typedef struct {
-    sg_model model;
-    sg_engine *engine;
+    sg_detector *detector;
 } fixture;
 
 static int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
-    make_model(&f->model, LONGEST, 0, 0);
-    f->engine = open_engine(&f->model);
+    sg_model model;
+    make_model(&model, LONGEST, 0, 0);
+    assert_ok(open_detector(&f->detector, &model));
     *state = f;
     return 0;
 }
@@ -22,8 +22,7 @@ static int tear_down(void **state)
 {
     fixture *f = *state;
     memory_is_short = false;
-    sg_engine_close(f->engine);
-    sg_model_free(&f->model);
+    sg_detector_close(f->detector);
     free(f);
     return 0;
 }
@@ -31,7 +30,7 @@ static int tear_down(void **state)
 static sg_score_queue *open_cases(const fixture *f, int batch, int queue, bool live)
 {
     sg_score_queue *cases;
-    assert_ok(sg_score_queue_open(&cases, f->engine, &f->model.spec, batch, queue, live));
+    assert_ok(sg_score_queue_open(&cases, f->detector, batch, queue, live));
     return cases;
 }
 
@@ -55,19 +54,17 @@ static void add(sg_score_queue *cases, uint64_t serial)
 }
 
 /* The next case, which must be that one, with the score that it has by itself.  No batch is running: the
- * engine is used here. */
+ * detector is asked here. */
 static void expect(const fixture *f, sg_score_queue *cases, uint64_t serial)
 {
     sg_score_request c;
-    sg_score score;
-    uint16_t padded[LONGEST] = {0}, length;
+    sg_verdict alone;
     assert_true(sg_score_queue_next(cases, &c));
     assert_int_equal(c.serial, serial);
-    length = (uint16_t)c.length;
-    memcpy(padded, c.types, (size_t)c.length * sizeof *padded);
-    assert_ok(sg_score_run(f->engine, &f->model.spec, padded, &length, 1, &score));
-    assert_true(fabs(score.skewness - c.score.skewness) < 1e-5);
-    assert_true(fabs(score.kurtosis - c.score.kurtosis) < 1e-5);
+    const sg_dialog_types types = {c.types, c.length};
+    assert_ok(sg_detector_judge(f->detector, &types, 1, &alone));
+    assert_true(fabs(alone.skewness - c.verdict.skewness) < 1e-5);
+    assert_true(fabs(alone.kurtosis - c.verdict.kurtosis) < 1e-5);
     sg_score_request_free(&c);
 }
 
