@@ -1,17 +1,18 @@
 /* cuda_plan.c: a batch's plan, brought to the device in one copy. */
-#include "engine/cuda/cuda_engine.h"
+#include "engine/cuda/cuda_state.h"
 
 #include <string.h>
 
 enum { CHUNK_ROWS = 64 }; /* rows that one partial sum covers */
 
 /* Adds one array, of `count` elements of the type that `from` points at. */
-#define ADD(from, count) sg_gpu_stage_add(&cuda->gpu, &cuda->batch, (from), (size_t)(count) * sizeof *(from))
+#define ADD(from, count) \
+    sg_gpu_stage_add(&cuda->base.gpu, &cuda->batch, (from), (size_t)(count) * sizeof *(from))
 
 static void *room(sg_cuda *cuda, size_t count, size_t size, const void **device)
 {
     void *host;
-    *device = sg_gpu_stage_room(&cuda->gpu, &cuda->batch, count * size, &host);
+    *device = sg_gpu_stage_room(&cuda->base.gpu, &cuda->batch, count * size, &host);
     return host;
 }
 
@@ -24,12 +25,12 @@ static size_t size_of(size_t count, size_t size)
 static size_t plan_bytes(const sg_cuda *cuda, const sg_plan *plan, const float *mask)
 {
     size_t nodes = (size_t)plan->nodes, heads = (size_t)plan->heads, leaves = (size_t)plan->leaves;
-    size_t types = (size_t)cuda->weights.spec.message_types;
+    size_t types = (size_t)cuda->base.weights.spec.message_types;
     size_t chunks = nodes / CHUNK_ROWS + heads / CHUNK_ROWS + types + 8;
     size_t bytes = 4 * size_of(nodes + 1, 4) + size_of(nodes, 2) + 2 * size_of(nodes + 1, 4);
     bytes += 4 * size_of(heads, 4) + size_of(leaves + 1, 4);
     bytes += 3 * size_of(chunks, 4) + 3 * size_of(types + 2, 4);
-    return bytes + (mask ? size_of((size_t)plan->rows * (size_t)cuda->weights.spec.units, 4) : 0);
+    return bytes + (mask ? size_of((size_t)plan->rows * (size_t)cuda->base.weights.spec.units, 4) : 0);
 }
 
 static void stage_leaves(sg_cuda *cuda, const sg_plan *plan)
@@ -54,7 +55,7 @@ static void stage_heads(sg_cuda *cuda, const sg_plan *plan, const float *mask)
     to->head_label = ADD(plan->head_label, plan->heads);
     to->head_weight = ADD(plan->head_weight, plan->heads);
     to->head_first = ADD(plan->head_first, plan->leaves + 1);
-    to->mask = mask ? ADD(mask, (size_t)plan->rows * (size_t)cuda->weights.spec.units) : NULL;
+    to->mask = mask ? ADD(mask, (size_t)plan->rows * (size_t)cuda->base.weights.spec.units) : NULL;
 }
 
 /* Rows 0 ... rows-1 as one group. */
@@ -79,7 +80,7 @@ static void stage_tokens(sg_cuda *cuda, const sg_plan *plan)
 {
     sg_cuda_chunks *to = &cuda->plan.by_token;
     const void *member_at, *first_at, *group_at;
-    int types = cuda->weights.spec.message_types;
+    int types = cuda->base.weights.spec.message_types;
     to->groups = types + 1;
     int32_t *member = room(cuda, (size_t)plan->nodes, sizeof *member, &member_at);
     int32_t *group = room(cuda, (size_t)types + 2, sizeof *group, &group_at);
@@ -111,7 +112,7 @@ static void stage_tokens(sg_cuda *cuda, const sg_plan *plan)
 sg_status sg_cuda_stage_plan(sg_cuda *cuda, const sg_plan *plan, const float *mask, bool labels)
 {
     sg_cuda_plan *to = &cuda->plan;
-    SG_TRY(sg_gpu_stage_begin(&cuda->gpu, &cuda->batch, plan_bytes(cuda, plan, mask)));
+    SG_TRY(sg_gpu_stage_begin(&cuda->base.gpu, &cuda->batch, plan_bytes(cuda, plan, mask)));
     *to = (sg_cuda_plan){0};
     to->parent = ADD(plan->parent, plan->nodes);
     to->token = ADD(plan->token, plan->nodes);
@@ -124,5 +125,5 @@ sg_status sg_cuda_stage_plan(sg_cuda *cuda, const sg_plan *plan, const float *ma
         stage_range(cuda, plan->nodes, &to->nodes);
         stage_range(cuda, plan->heads, &to->heads);
     }
-    return sg_gpu_stage_copy(&cuda->gpu, &cuda->batch);
+    return sg_gpu_stage_copy(&cuda->base.gpu, &cuda->batch);
 }

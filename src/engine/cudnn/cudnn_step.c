@@ -7,7 +7,7 @@
  * is run once and the heads are those of the plan: weighted, or with dropout one for each row, which takes
  * its sequence's state before the mask is applied; the gradients of its heads are summed for each sequence.
  */
-#include "engine/cudnn/cudnn_engine.h"
+#include "engine/cudnn/cudnn_state.h"
 
 #include <string.h>
 
@@ -95,7 +95,7 @@ static void fill_chunks(const host_rows *host, int heads, int chunks)
 static sg_status stage_begin(sg_cudnn *cudnn, const sg_batch *batch, step_rows *rows, host_rows *host)
 {
     const sg_plan *plan = batch->plan;
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     sg_block *block = &cudnn->block[SG_CUDNN_BATCH];
     size_t s = (size_t)rows->sequences * sizeof(int32_t), k = (size_t)rows->heads * sizeof(int32_t);
     size_t tokens = (size_t)rows->sequences * (size_t)plan->steps * sizeof(uint16_t);
@@ -138,13 +138,13 @@ static sg_status stage_rows(sg_cudnn *cudnn, const sg_batch *batch, step_rows *r
         fill_unique(cudnn, plan, &host);
     else
         SG_TRY(fill_padded(cudnn, plan, &host));
-    return sg_gpu_stage_copy(&cudnn->gpu, &cudnn->block[SG_CUDNN_BATCH]);
+    return sg_gpu_stage_copy(&cudnn->base.gpu, &cudnn->block[SG_CUDNN_BATCH]);
 }
 
 static sg_status reserve_step(sg_cudnn *cudnn, const step_rows *rows, bool dropout)
 {
     const sg_cudnn_shape *shape = &cudnn->training;
-    size_t cells = (size_t)shape->steps * (size_t)shape->rows, size = cudnn->gpu.operand_size;
+    size_t cells = (size_t)shape->steps * (size_t)shape->rows, size = cudnn->base.gpu.operand_size;
     size_t k = (size_t)rows->heads, h = (size_t)cudnn->spec.units, n = (size_t)cudnn->spec.classes;
     size_t inputs = (size_t)cudnn->spec.message_types;
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_GRADIENTS, cudnn->weight_bytes, 1, "gradients of cuDNN"));
@@ -159,7 +159,7 @@ static sg_status reserve_step(sg_cudnn *cudnn, const step_rows *rows, bool dropo
     if (rows->head_first)
         SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_SEQUENCE_GRADIENT, (size_t)rows->sequences * h, sizeof(float),
                                 "last states"));
-    if (cudnn->gpu.operand == SG_OPERAND_BF16)
+    if (cudnn->base.gpu.operand == SG_OPERAND_BF16)
         SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_OUTPUT_OPERAND, k * n, size, "outputs"));
     if (dropout)
         SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_SCALE, k * h, sizeof(float), "dropout masks"));
@@ -171,7 +171,7 @@ static sg_status reserve_step(sg_cudnn *cudnn, const step_rows *rows, bool dropo
 /* Last states, masked, as the operand of the dense layer. */
 static sg_status gather_states(sg_cudnn *cudnn, const sg_batch *batch, const step_rows *rows)
 {
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     bool dropout = has_dropout(cudnn, batch);
     sg_dropout masks = {.heads = rows->heads,
                         .units = cudnn->spec.units,
@@ -192,8 +192,8 @@ static sg_status gather_states(sg_cudnn *cudnn, const sg_batch *batch, const ste
 /* Softmax, loss and gradient of every head; OUTPUTS becomes the gradient. */
 static sg_status softmax(sg_cudnn *cudnn, const step_rows *rows)
 {
-    sg_gpu *gpu = &cudnn->gpu;
-    const sg_weights *w = &cudnn->weights;
+    sg_gpu *gpu = &cudnn->base.gpu;
+    const sg_weights *w = &cudnn->base.weights;
     double *loss = sg_cudnn_data(cudnn, SG_CUDNN_LOSS);
     int32_t *argmax = sg_cudnn_data(cudnn, SG_CUDNN_ARGMAX);
     bool bf16 = gpu->operand == SG_OPERAND_BF16;
@@ -211,7 +211,7 @@ static sg_status softmax(sg_cudnn *cudnn, const step_rows *rows)
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_SOFTMAX));
     SG_CUDA(sg_kernel_softmax_loss(&head, gpu->stream), "taking the softmax");
     SG_CUDA(sg_kernel_batch_result(rows->heads, loss, argmax, rows->label, rows->weight, 1.0 / rows->rows,
-                                   cudnn->steps.device, gpu->stream),
+                                   cudnn->base.steps.device, gpu->stream),
             "summing the loss");
     return sg_gpu_span_end(gpu);
 }
@@ -219,8 +219,8 @@ static sg_status softmax(sg_cudnn *cudnn, const step_rows *rows)
 /* The dense layer's gradients, and that of its input in STATE_GRADIENT. */
 static sg_status dense_backward(sg_cudnn *cudnn, const step_rows *rows)
 {
-    sg_gpu *gpu = &cudnn->gpu;
-    const sg_weights *w = &cudnn->weights;
+    sg_gpu *gpu = &cudnn->base.gpu;
+    const sg_weights *w = &cudnn->base.weights;
     int64_t h = w->units, n = w->classes;
     const void *gradient =
         sg_cudnn_data(cudnn, gpu->operand == SG_OPERAND_BF16 ? SG_CUDNN_OUTPUT_OPERAND : SG_CUDNN_OUTPUTS);
@@ -251,7 +251,7 @@ static sg_status dense_backward(sg_cudnn *cudnn, const step_rows *rows)
 /* dy from STATE_GRADIENT, which is that of heads. */
 static sg_status scatter_states(sg_cudnn *cudnn, const step_rows *rows, const float *scale)
 {
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     const float *gradient = sg_cudnn_data(cudnn, SG_CUDNN_STATE_GRADIENT);
     float *sums = sg_cudnn_data(cudnn, SG_CUDNN_SEQUENCE_GRADIENT);
     if (rows->head_first)
@@ -273,8 +273,8 @@ static sg_status scatter_states(sg_cudnn *cudnn, const step_rows *rows, const fl
 /* The dense bias' gradient, and dy. */
 static sg_status leave_head(sg_cudnn *cudnn, const step_rows *rows, bool dropout)
 {
-    sg_gpu *gpu = &cudnn->gpu;
-    const sg_weights *w = &cudnn->weights;
+    sg_gpu *gpu = &cudnn->base.gpu;
+    const sg_weights *w = &cudnn->base.weights;
     sg_row_sums bias = {.columns = w->classes,
                         .chunks = rows->chunks,
                         .groups = 1,
@@ -303,7 +303,7 @@ static sg_status run_head(sg_cudnn *cudnn, const sg_batch *batch, const step_row
 
 static sg_status backward_data(sg_cudnn *cudnn)
 {
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     const sg_cudnn_shape *shape = &cudnn->training;
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_BACKWARD));
     SG_TRY(sg_cudnn_ran(
@@ -322,7 +322,7 @@ static sg_status backward_data(sg_cudnn *cudnn)
 /* After backward_data, which leaves in the reserve space what this needs. */
 static sg_status backward_weights(sg_cudnn *cudnn)
 {
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     const sg_cudnn_shape *shape = &cudnn->training;
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_WEIGHTS));
     /* cuDNN adds to what is there. */
@@ -353,12 +353,13 @@ static sg_status run_rows(sg_cudnn *cudnn, const sg_batch *batch, const step_row
     SG_TRY(backward_weights(cudnn));
     SG_TRY(sg_cudnn_unpack_gradients(cudnn));
     cudnn->accepted = true;
-    cudnn->weights.has_gradient = true;
+    cudnn->base.weights.has_gradient = true;
     return SG_OK;
 }
 
-sg_status sg_cudnn_step(sg_cudnn *cudnn, const sg_batch *batch)
+sg_status sg_cudnn_step(void *self, const sg_batch *batch)
 {
+    sg_cudnn *cudnn = self;
     step_rows rows;
     SG_TRY(stage_rows(cudnn, batch, &rows));
     sg_status status = run_rows(cudnn, batch, &rows);

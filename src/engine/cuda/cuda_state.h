@@ -1,9 +1,8 @@
-/* cuda_engine.h: the state of a trie engine on a GPU; private to src/engine/cuda. */
-#ifndef SG_ENGINE_CUDA_CUDA_ENGINE_H
-#define SG_ENGINE_CUDA_CUDA_ENGINE_H
+/* cuda_state.h: the state of a trie engine on a GPU; private to src/engine/cuda. */
+#ifndef SG_ENGINE_CUDA_CUDA_STATE_H
+#define SG_ENGINE_CUDA_CUDA_STATE_H
 
-#include "engine/backend.h"
-#include "engine/cuda/device.h"
+#include "engine/cuda/device_engine.h"
 
 /* What the forward pass of one layer leaves for the backward pass, by node. */
 typedef struct {
@@ -30,12 +29,8 @@ typedef struct {
 } sg_cuda_plan;
 
 typedef struct {
-    sg_gpu gpu;
-    sg_weights weights;
-    sg_steps steps;
-    char description[128];
+    sg_gpu_engine base;
     sg_block table; /* [M + 1, 4H]: what layer 0 adds for a token, bias included; row 0 is padding */
-    bool table_is_stale;
 
     /* Storage of a batch, grown as needed. */
     sg_block batch; /* the staged plan */
@@ -86,26 +81,13 @@ sg_status sg_cuda_times_transposed(sg_cuda *cuda, sg_phase phase, const void *a,
 sg_status sg_cuda_outer(sg_cuda *cuda, sg_phase phase, const void *a, const void *b, int64_t rows, int64_t m,
                         int64_t n, int number);
 
-/* The backend's functions that live in other files. */
-sg_status sg_cuda_gradients(void *self, const sg_batch *batch, sg_step_result *result);
-sg_status sg_cuda_begin_step(void *self, const sg_batch *batch, const sg_adam *adam);
+/* sg_backend.infer. */
 sg_status sg_cuda_infer(void *self, const sg_plan *plan, sg_outputs *outputs);
-
-/* Sizes of levels. */
-static inline int sg_inner_count(const sg_plan *plan, int t)
-{
-    return plan->level_inner[t + 1] - plan->level_inner[t];
-}
-
-static inline int sg_end_count(const sg_plan *plan, int t)
-{
-    return plan->level_end[t + 1] - plan->level_end[t];
-}
 
 /* Row `row` of an operand matrix of rows of `width`. */
 static inline void *sg_operand_at(const sg_cuda *cuda, const sg_block *block, int64_t row, int64_t width)
 {
-    return (char *)block->data + (size_t)(row * width) * cuda->gpu.operand_size;
+    return (char *)block->data + (size_t)(row * width) * cuda->base.gpu.operand_size;
 }
 
 #endif
