@@ -3,10 +3,11 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/signals.h"
+#include "capture/capture.h"
 #include "cli/cli.h"
-#include "cli/signals.h"
-#include "cli/watch_report.h"
 #include "watch/privileges.h"
+#include "watch/report.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

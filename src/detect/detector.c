@@ -1,4 +1,4 @@
-#include "detect/detector_kind.h"
+#include "detect/detector_internal.h"
 
 #include "base/files.h"
 #include "base/memory.h"

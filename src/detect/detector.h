@@ -7,7 +7,7 @@
  * thread.  One judgement holds for the dialog going on after these messages as well as for it being over, so
  * it can be kept and used for either.
  *
- * What a model is, is its kind's affair (detector_kind.h): a network of `train` with one output for each
+ * What a model is, is its kind's affair (detector_internal.h): a network of `train` with one output for each
  * dialog, on an engine, or an exported .sipm on libsipdetect.  These two leave every unknown beginning to
  * sg_detector_judge.
  */

@@ -1,6 +1,6 @@
 /* detector_exported.c: an exported model (.sipm) on libsipdetect, with the library's own verdicts, so that
  * `score` shows what a program that embeds it will see. */
-#include "detect/detector_kind.h"
+#include "detect/detector_internal.h"
 
 #include "base/memory.h"
 #include "sipgpu/sipdetect.h"

@@ -1,6 +1,6 @@
 /* detector_network.c: a network of `train`, an output for each train dialog, on an engine: its moments
  * against the limits of section IV-C. */
-#include "detect/detector_kind.h"
+#include "detect/detector_internal.h"
 
 #include "base/memory.h"
 #include "detect/kmeans.h"

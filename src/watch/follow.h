@@ -16,7 +16,7 @@
 #include "detect/detector.h"
 #include "sip/sources.h"
 #include "sip/tracker.h"
-#include "watch/alert.h"
+#include "watch/alert_outlets.h"
 
 /* What raises alerts, as bits. */
 enum {

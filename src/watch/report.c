@@ -1,4 +1,4 @@
-#include "cli/watch_report.h"
+#include "watch/report.h"
 
 #include "base/json.h"
 #include <inttypes.h>

@@ -1,6 +1,6 @@
-/* detector_kind.h: what a kind of model has to provide for detector.h. */
-#ifndef SG_DETECT_DETECTOR_KIND_H
-#define SG_DETECT_DETECTOR_KIND_H
+/* detector_internal.h: what a kind of model has to provide for detector.h. */
+#ifndef SG_DETECT_DETECTOR_INTERNAL_H
+#define SG_DETECT_DETECTOR_INTERNAL_H
 
 #include "detect/detector.h"
 
