@@ -214,14 +214,28 @@ static sg_status on_alert(void *context, const sg_alert *alert)
     return w->labels ? sg_labels_alert(w->labels, alert) : SG_OK;
 }
 
-static sg_status open_detector(const watch_options *o, sg_detector **detector)
+/* A model that takes the place of one in use: what cannot be checked for damage is refused. */
+static sg_status read_next_model(const char *path, sg_model *model)
+{
+    bool digest;
+    SG_TRY(sg_model_read_digest(model, path, &digest));
+    if (digest)
+        return SG_OK;
+    sg_model_free(model);
+    return sg_fail(SG_E_FORMAT,
+                   "it has no digest to check it by; start watch anew to use it, or train or import it "
+                   "again");
+}
+
+/* Reads the model, the first one or the next, and opens its engine. */
+static sg_status open_detector(const watch_options *o, bool next, sg_detector **detector)
 {
     sg_detector_options d = {.engine = {.precision = (sg_precision)o->precision, .threads = (int)o->threads}};
     sg_model model;
     SG_TRY(sg_device_parse(o->device, &d.engine.device, &d.engine.device_index));
-    SG_TRY(sg_model_read(&model, NULL, o->model));
+    SG_TRY(next ? read_next_model(o->model, &model) : sg_model_read(&model, NULL, o->model));
     sg_status status = sg_detector_open_model(detector, &model, &d);
-    return status == SG_OK ? SG_OK : sg_fail_prefix(status, "%s", o->model);
+    return status == SG_OK || next ? status : sg_fail_prefix(status, "%s", o->model);
 }
 
 static sg_status read_trusted(const watch_options *o, watch *w)
@@ -259,7 +273,7 @@ static sg_status open_follow(const watch_options *o, watch *w)
     f.ended = on_ended;
     f.alerted = on_alert;
     f.context = w;
-    SG_TRY(open_detector(o, &detector));
+    SG_TRY(open_detector(o, false, &detector));
     sg_status status = sg_follow_open(&w->follow, detector, &f);
     return status == SG_OK ? SG_OK : sg_fail_prefix(status, "%s", o->model);
 }
@@ -317,7 +331,7 @@ static void reload(watch *w)
     sg_detector *detector;
     reload_requested = 0;
     sg_alerts_reopen(w->alerts);
-    sg_status status = open_detector(w->options, &detector);
+    sg_status status = open_detector(w->options, true, &detector);
     if (status == SG_OK)
         status = sg_follow_reload(w->follow, detector);
     if (status == SG_OK)

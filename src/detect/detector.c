@@ -1,6 +1,7 @@
 #include "detect/detector_internal.h"
 
 #include "base/files.h"
+#include "base/h5_digest.h"
 #include "base/memory.h"
 #include "corpus/sequence_set.h"
 #include <math.h>
@@ -17,15 +18,14 @@ struct sg_detector {
 
 sg_status sg_detector_is_exported(const char *path, bool *exported)
 {
-    static const char hdf5[8] = "\x89HDF\r\n\x1a\n";
     const size_t n = strlen(path);
-    char start[sizeof hdf5] = {0};
+    char start[SG_H5_START] = {0};
     SG_TRY(sg_file_check_readable(path));
     FILE *in = fopen(path, "rb");
     size_t got = in ? fread(start, 1, sizeof start, in) : 0;
     if (in)
         fclose(in);
-    bool is_hdf5 = got == sizeof start && memcmp(start, hdf5, sizeof start) == 0;
+    bool is_hdf5 = got == sizeof start && sg_h5_is_start(start);
     bool named = n > 5 && strcmp(path + n - 5, ".sipm") == 0;
     *exported = !is_hdf5 && (named || memcmp(start, "\x89SIPM", 5) == 0);
     return SG_OK;
