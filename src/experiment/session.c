@@ -12,20 +12,44 @@ sg_status sg_session_engine_options(const sg_session_options *options, sg_engine
     return sg_device_parse(options->device, &engine->device, &engine->device_index);
 }
 
-/* Reads both files before the engine is opened: a mistake is told at once. */
-static sg_status open_files(sg_session *s, const sg_session_options *options)
+/* Further models must be of the first one's classes; told before an engine is opened. */
+static sg_status check_models(const sg_model *first, const sg_session_options *options)
+{
+    for (size_t i = 0; i < options->with.count; i++) {
+        sg_model other;
+        sg_status status = sg_model_read(&other, NULL, options->with.items[i]);
+        if (status == SG_OK && strcmp(other.corpus_digest, first->corpus_digest) != 0)
+            status =
+                sg_fail(SG_E_CONFIG,
+                        "%s and %s were trained on different corpora: their outputs do not stand for the "
+                        "same dialogs",
+                        options->model, options->with.items[i]);
+        sg_model_free(&other);
+        SG_TRY(status);
+    }
+    return SG_OK;
+}
+
+/* A mistake in the files is told before an engine is opened. */
+static sg_status read_files(sg_session *s, const sg_session_options *options, sg_model *model)
+{
+    SG_TRY(sg_model_read(model, NULL, options->model));
+    sg_status status = sg_corpus_read(&s->corpus, options->corpus);
+    if (status == SG_OK && (status = sg_model_check_alphabet(model, &s->corpus)) != SG_OK)
+        sg_fail_prefix(status, "%s and %s do not fit", options->model, options->corpus);
+    if (status == SG_OK)
+        status = check_models(model, options);
+    if (status != SG_OK)
+        sg_model_free(model);
+    return status;
+}
+
+static sg_status open_detector(sg_session *s, const sg_session_options *options)
 {
     sg_detector_options detector = {0};
     sg_model model;
     SG_TRY(sg_session_engine_options(options, &detector.engine));
-    SG_TRY(sg_model_read(&model, NULL, options->model));
-    sg_status status = sg_corpus_read(&s->corpus, options->corpus);
-    if (status == SG_OK && (status = sg_model_check_alphabet(&model, &s->corpus)) != SG_OK)
-        sg_fail_prefix(status, "%s and %s do not fit", options->model, options->corpus);
-    if (status != SG_OK) {
-        sg_model_free(&model);
-        return status;
-    }
+    SG_TRY(read_files(s, options, &model));
     SG_TRY(sg_detector_open_model(&s->detector, &model, &detector));
     s->model = sg_detector_model(s->detector);
     s->same_corpus = strcmp(s->model->corpus_digest, s->corpus.digest) == 0;
@@ -63,24 +87,6 @@ void sg_session_model_name(const sg_session *session, char name[16])
         snprintf(name, 16, "all");
     else
         snprintf(name, 16, "%d.%d%s", spec->layers % 100, spec->dropout > 0, suffix[spec->padding]);
-}
-
-/* Further models must be of the first one's classes; told before any network is run. */
-static sg_status check_models(const sg_session *s, const sg_session_options *options)
-{
-    for (size_t i = 0; i < options->with.count; i++) {
-        sg_model other;
-        sg_status status = sg_model_read(&other, NULL, options->with.items[i]);
-        if (status == SG_OK && strcmp(other.corpus_digest, s->model->corpus_digest) != 0)
-            status =
-                sg_fail(SG_E_CONFIG,
-                        "%s and %s were trained on different corpora: their outputs do not stand for the "
-                        "same dialogs",
-                        options->model, options->with.items[i]);
-        sg_model_free(&other);
-        SG_TRY(status);
-    }
-    return SG_OK;
 }
 
 /* One further model, for the pool. */
@@ -132,9 +138,8 @@ sg_status sg_session_open(sg_session *session, const char *command, const sg_ses
     *session = (sg_session){.models = 1};
     SG_TRY(sg_require_option(command, options->model, "--model FILE"));
     SG_TRY(sg_require_option(command, options->corpus, "--corpus FILE"));
-    SG_TRY(open_files(session, options));
+    SG_TRY(open_detector(session, options));
     SG_TRY(match_classes(session));
-    SG_TRY(check_models(session, options));
     SG_TRY(run_classes(session, options));
     if (options->with.count > 0)
         SG_TRY(pool_models(session, command, options));

@@ -44,8 +44,8 @@ static sg_status follow_dialog(sg_follow *f, const sg_tracked *tracked, uint16_t
     sg_verdict verdict;
     bool settled = true;
     sg_follow_catch_up(f, dialog, state);
-    if (f->kept)
-        SG_TRY(sg_pending_message(f->kept, &state->kept, f->item));
+    if (f->pending)
+        SG_TRY(sg_pending_message(f->pending, &state->pending, f->item));
     if (tracked->kept) {
         settled = sg_detector_push(f->detector, &state->standing, type, &verdict);
         f->counts.prefix_hits += verdict.known_prefix;
@@ -132,22 +132,22 @@ static void report_now(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress
                             .end = end,
                             .outcome = outcome_of(f, state)};
     sg_follow_report_end(f, &followed, &state->alerts);
-    if (f->kept)
-        sg_pending_drop(f->kept, &state->kept);
+    if (f->pending)
+        sg_pending_drop(f->pending, &state->pending);
 }
 
 /* Reports the end when the network has said all that it has to say. */
 static sg_status report_later(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state, sg_end end)
 {
     sg_score_request c;
-    SG_TRY(sg_follow_make_case(f, dialog, true, &c));
+    SG_TRY(sg_follow_make_request(f, dialog, true, &c));
     c.whole = wants_whole(f, dialog, state, end);
     c.end = end;
     c.messages = (int)dialog->length;
     c.outcome = outcome_of(f, state);
     c.alerts = state->alerts;
-    c.kept = state->kept;
-    state->kept = (sg_pending_dialog){0};
+    c.pending = state->pending;
+    state->pending = (sg_pending_dialog){0};
     return sg_follow_ask(f, state, &c);
 }
 
@@ -167,7 +167,7 @@ static void on_end(void *context, sg_dialog *dialog, sg_end end)
 
 sg_status sg_follow_poll(sg_follow *f, int64_t now_us)
 {
-    SG_TRY(sg_score_queue_check(f->cases));
+    SG_TRY(sg_score_queue_check(f->queue));
     sg_follow_decide_all(f);
     if (now_us > 0)
         sg_tracker_advance(f->tracker, now_us);
@@ -179,16 +179,16 @@ sg_status sg_follow_flush(sg_follow *f)
     /* Scores that are still to come belong to dialogs that are still there. */
     sg_score_queue_counts c;
     do {
-        SG_TRY(sg_score_queue_finish(f->cases));
+        SG_TRY(sg_score_queue_finish(f->queue));
         sg_follow_decide_all(f);
-        sg_score_queue_counts_now(f->cases, &c);
+        sg_score_queue_counts_now(f->queue, &c);
     } while (c.waiting > 0);
     sg_tracker_flush(f->tracker);
     SG_TRY(f->status);
     do {
-        SG_TRY(sg_score_queue_finish(f->cases));
+        SG_TRY(sg_score_queue_finish(f->queue));
         sg_follow_decide_all(f);
-        sg_score_queue_counts_now(f->cases, &c);
+        sg_score_queue_counts_now(f->queue, &c);
     } while (c.waiting > 0);
     return SG_OK;
 }
@@ -209,15 +209,15 @@ static sg_status open_detector(sg_follow *f)
 {
     SG_TRY(check_limits(f->detector, f->options.detectors));
     SG_TRY(sg_alloc(&f->names, sg_detector_max_length(f->detector), "alerts"));
-    return sg_score_queue_open(&f->cases, f->detector, f->options.batch, f->options.queue, f->options.live);
+    return sg_score_queue_open(&f->queue, f->detector, f->options.batch, f->options.queue, f->options.live);
 }
 
 static void close_detector(sg_follow *f)
 {
-    sg_score_queue_close(f->cases);
+    sg_score_queue_close(f->queue);
     sg_detector_close(f->detector);
     free(f->names);
-    f->cases = NULL;
+    f->queue = NULL;
     f->detector = NULL;
     f->names = NULL;
 }
@@ -235,7 +235,7 @@ static sg_status open_parts(sg_follow *f)
     SG_TRY(sg_verdict_cache_open(&f->cache, CACHE_ENTRIES));
     SG_TRY(sg_sources_open(&f->sources, &f->options.sources));
     if (f->options.out)
-        SG_TRY(sg_pending_open(&f->kept, f->options.out, f->options.keep_bytes));
+        SG_TRY(sg_pending_open(&f->pending, f->options.out, f->options.keep_bytes));
     return sg_tracker_open(&f->tracker, &tracker);
 }
 
@@ -262,11 +262,11 @@ void sg_follow_close(sg_follow *f)
 {
     if (!f)
         return;
-    for (sg_dialog *d = f->tracker && f->kept ? sg_tracker_first(f->tracker) : NULL; d;
+    for (sg_dialog *d = f->tracker && f->pending ? sg_tracker_first(f->tracker) : NULL; d;
          d = sg_tracker_next(f->tracker, d))
-        sg_pending_drop(f->kept, &((sg_dialog_progress *)sg_dialog_user(d))->kept);
+        sg_pending_drop(f->pending, &((sg_dialog_progress *)sg_dialog_user(d))->pending);
     sg_tracker_close(f->tracker);
-    sg_pending_close(f->kept);
+    sg_pending_close(f->pending);
     sg_sources_close(f->sources);
     sg_verdict_cache_close(f->cache);
     close_detector(f);
@@ -283,25 +283,25 @@ static void add_counts(sg_score_queue_counts *to, const sg_score_queue_counts *m
 }
 
 /* Hands what waits for the old model to the new one.  What is too long for it is not judged. */
-static sg_status move_cases(sg_follow *f, sg_follow *fresh)
+static sg_status move_requests(sg_follow *f, sg_follow *fresh)
 {
     sg_score_request c;
     sg_score_queue_counts counts;
     sg_status status = SG_OK;
     const int longest = sg_detector_max_length(fresh->detector);
-    while (status == SG_OK && sg_score_queue_withdraw(f->cases, &c)) {
+    while (status == SG_OK && sg_score_queue_withdraw(f->queue, &c)) {
         if (c.length > longest && c.over) {
             c.length = longest;
             c.whole = false;
         }
         if (c.length <= longest)
-            status = sg_score_queue_add(fresh->cases, &c);
+            status = sg_score_queue_add(fresh->queue, &c);
         sg_score_request_free(&c);
     }
     if (status == SG_OK)
-        status = sg_score_queue_finish(f->cases); /* the batch that is being scored */
+        status = sg_score_queue_finish(f->queue); /* the batch that is being scored */
     sg_follow_decide_all(f);
-    sg_score_queue_counts_now(f->cases, &counts);
+    sg_score_queue_counts_now(f->queue, &counts);
     add_counts(&f->past, &counts);
     return status;
 }
@@ -328,10 +328,10 @@ sg_status sg_follow_reload(sg_follow *f, sg_detector *detector)
         close_detector(&fresh);
         return status;
     }
-    status = move_cases(f, &fresh);
+    status = move_requests(f, &fresh);
     close_detector(f);
     f->detector = fresh.detector;
-    f->cases = fresh.cases;
+    f->queue = fresh.queue;
     f->names = fresh.names;
     sg_verdict_cache_clear(f->cache);
     place_dialogs(f);
@@ -342,14 +342,14 @@ void sg_follow_counts_now(sg_follow *f, sg_follow_counts *counts)
 {
     sg_score_queue_counts c;
     *counts = f->counts;
-    sg_score_queue_counts_now(f->cases, &c);
+    sg_score_queue_counts_now(f->queue, &c);
     counts->waiting = c.waiting;
     add_counts(&c, &f->past);
     counts->scored = c.scored;
     counts->shed = c.shed;
     counts->batches = c.batches;
     counts->scoring_seconds = c.seconds;
-    counts->not_kept = f->kept ? sg_pending_lost(f->kept) : 0;
+    counts->not_kept = f->pending ? sg_pending_lost(f->pending) : 0;
     sg_tracker_counts_now(f->tracker, &counts->tracker);
     sg_sources_counts_now(f->sources, &counts->sources);
 }

@@ -55,8 +55,8 @@ bool sg_follow_mark(sg_follow *f, sg_dialog_progress *state, sg_reason reason, i
 {
     if (!sg_follow_add_alert(&state->alerts, reason, position, time_us))
         return false;
-    if (f->kept)
-        sg_pending_release(f->kept, &state->kept);
+    if (f->pending)
+        sg_pending_release(f->pending, &state->pending);
     return true;
 }
 

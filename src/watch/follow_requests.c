@@ -1,10 +1,10 @@
-/* follow_network.c: asks the network about dialogs outside the trie, and judges by its answers. */
+/* follow_requests.c: asks the model about dialogs whose verdict is not settled, and alerts by its answers. */
 #include "watch/follow_internal.h"
 
 #include "base/memory.h"
 #include <string.h>
 
-static void alert_case(sg_follow *f, const sg_score_request *c)
+static void alert_request(sg_follow *f, const sg_score_request *c)
 {
     sg_prefix_limit limit = {0};
     (void)sg_detector_limits(f->detector, c->length, c->over, &limit);
@@ -55,16 +55,16 @@ static bool note_sequence(sg_follow *f, const sg_score_request *c)
            sg_follow_mark(f, sg_dialog_user(dialog), SG_REASON_SEQUENCE, c->length, c->time_us);
 }
 
-/* The last case of a dialog that is over: nothing more will be said of it. */
+/* The last request of a dialog that is over: nothing more will be said of it. */
 static void settle(sg_follow *f, sg_score_request *c)
 {
     const sg_sequence_alert *alerted = &f->alerted[c->serial % ALERTED_SLOTS];
     if (alerted->serial == c->serial)
         sg_follow_add_alert(&c->alerts, SG_REASON_SEQUENCE, alerted->position, alerted->time_us);
-    if (f->kept && c->alerts.raised)
-        sg_pending_release(f->kept, &c->kept);
-    if (f->kept)
-        sg_pending_drop(f->kept, &c->kept);
+    if (f->pending && c->alerts.raised)
+        sg_pending_release(f->pending, &c->pending);
+    if (f->pending)
+        sg_pending_drop(f->pending, &c->pending);
     sg_followed followed = {.call_id = {c->call_id, c->call_id_length},
                             .source = c->flow.source,
                             .start_us = c->start_us,
@@ -75,22 +75,22 @@ static void settle(sg_follow *f, sg_score_request *c)
     sg_follow_report_end(f, &followed, &c->alerts);
 }
 
-/* A case has its score.  Its dialog may have gone on, or be gone. */
+/* A request has its score.  Its dialog may have gone on, or be gone. */
 static void decide(sg_follow *f, sg_score_request *c)
 {
     /* Outside the known beginnings it was when it was asked about; the moments decide. */
     const bool abnormal = c->verdict.below[c->over][f->options.rule] == 1;
     if ((!c->over || c->whole) && abnormal && note_sequence(f, c))
-        alert_case(f, c);
+        alert_request(f, c);
     if (c->over)
         settle(f, c);
 }
 
-/* Decides on all cases that have been scored. */
+/* Decides on all requests that have been scored. */
 void sg_follow_decide_all(sg_follow *f)
 {
     sg_score_request c;
-    while (sg_score_queue_next(f->cases, &c)) {
+    while (sg_score_queue_next(f->queue, &c)) {
         sg_verdict_cache_add(f->cache, c.types, c.length, &c.verdict);
         f->decided = c.number;
         decide(f, &c);
@@ -109,7 +109,7 @@ static void cut_text(char to[SG_SCORE_REQUEST_TEXT], sg_text from)
             to[i] = '?';
 }
 
-sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, sg_score_request *c)
+sg_status sg_follow_make_request(sg_follow *f, const sg_dialog *dialog, bool over, sg_score_request *c)
 {
     uint32_t longest = (uint32_t)sg_detector_max_length(f->detector);
     uint32_t length = dialog->length < longest ? dialog->length : longest;
@@ -130,8 +130,8 @@ sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, 
         cut_text(c->from_tag, f->message.from_tag);
         cut_text(c->to_tag, f->message.to_tag);
     }
-    SG_TRY(sg_alloc(&c->call_id, dialog->call_id_length + 1, "case"));
-    sg_status status = sg_alloc(&c->types, length, "case");
+    SG_TRY(sg_alloc(&c->call_id, dialog->call_id_length + 1, "request"));
+    sg_status status = sg_alloc(&c->types, length, "request");
     if (status != SG_OK) {
         sg_score_request_free(c);
         return status;
@@ -146,7 +146,7 @@ bool sg_follow_waits(const sg_follow *f, const sg_dialog_progress *state)
     return state->queued > f->decided;
 }
 
-/* Asks the network, or the cache.  Cases of one dialog are decided in order. */
+/* Asks the network, or the cache.  Requests of one dialog are decided in order. */
 sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_score_request *c)
 {
     if (!sg_follow_waits(f, state) && sg_verdict_cache_find(f->cache, c->types, c->length, &c->verdict)) {
@@ -156,7 +156,7 @@ sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_score_reques
         return SG_OK;
     }
     c->number = state->queued = ++f->queued;
-    sg_status status = sg_score_queue_add(f->cases, c);
+    sg_status status = sg_score_queue_add(f->queue, c);
     if (c->over) /* one that was shed */
         settle(f, c);
     sg_score_request_free(c);
@@ -175,6 +175,6 @@ sg_status sg_follow_ask_message(sg_follow *f, const sg_dialog *dialog, sg_dialog
         f->counts.too_long++;
         return SG_OK;
     }
-    SG_TRY(sg_follow_make_case(f, dialog, false, &c));
+    SG_TRY(sg_follow_make_request(f, dialog, false, &c));
     return sg_follow_ask(f, state, &c);
 }
