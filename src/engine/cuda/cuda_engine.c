@@ -84,14 +84,9 @@ static void release_blocks(sg_cuda *cuda)
             sg_gpu_release(&cuda->infer_h[l][k]);
         }
     }
-    sg_block *const rest[] = {&cuda->table,       &cuda->batch,        &cuda->dz,
-                              &cuda->z_sum,       &cuda->product,      &cuda->input_gradient,
-                              &cuda->c_sum[0],    &cuda->c_sum[1],     &cuda->leaf_gradient,
-                              &cuda->head_scale,  &cuda->head_operand, &cuda->head_gradient,
-                              &cuda->head_output, &cuda->head_loss,    &cuda->output_operand,
-                              &cuda->head_argmax, &cuda->partial,      &cuda->infer_x,
-                              &cuda->leaf_h,      &cuda->leaf_output,  &cuda->leaf_argmax,
-                              &cuda->leaf_p_max,  &cuda->leaf_moments};
+    sg_block *const rest[] = {&cuda->table,          &cuda->batch,         &cuda->dz,       &cuda->z_sum,
+                              &cuda->product,        &cuda->infer_x,       &cuda->c_sum[0], &cuda->c_sum[1],
+                              &cuda->input_gradient, &cuda->leaf_gradient, &cuda->leaf_h};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         sg_gpu_release(rest[i]);
 }

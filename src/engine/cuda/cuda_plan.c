@@ -1,4 +1,5 @@
-/* cuda_plan.c: a batch's plan, brought to the device in one copy. */
+/* cuda_plan.c: what a step reads on the device: a batch's plan, brought there in one copy, and what each
+ * token adds in layer 0. */
 #include "engine/cuda/cuda_state.h"
 
 #include <string.h>
@@ -50,16 +51,16 @@ static void stage_heads(sg_cuda *cuda, const sg_plan *plan, const float *mask)
     int32_t *head_node = room(cuda, (size_t)plan->heads, sizeof *head_node, &device);
     for (int k = 0; k < plan->heads; k++)
         head_node[k] = plan->leaf_node[plan->head_leaf[k]];
-    to->head_node = device;
-    to->head_row = ADD(plan->head_row, plan->heads);
-    to->head_label = ADD(plan->head_label, plan->heads);
-    to->head_weight = ADD(plan->head_weight, plan->heads);
+    to->heads = (sg_heads){.rows = plan->rows, .heads = plan->heads, .states.source_row = device};
+    to->heads.row = ADD(plan->head_row, plan->heads);
+    to->heads.label = ADD(plan->head_label, plan->heads);
+    to->heads.weight = ADD(plan->head_weight, plan->heads);
     to->head_first = ADD(plan->head_first, plan->leaves + 1);
-    to->mask = mask ? ADD(mask, (size_t)plan->rows * (size_t)cuda->base.weights.spec.units) : NULL;
+    to->heads.mask = mask ? ADD(mask, (size_t)plan->rows * (size_t)cuda->base.weights.spec.units) : NULL;
 }
 
 /* Rows 0 ... rows-1 as one group. */
-static void stage_range(sg_cuda *cuda, int rows, sg_cuda_chunks *to)
+static void stage_range(sg_cuda *cuda, int rows, sg_chunks *to)
 {
     const void *device;
     to->chunks = (rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
@@ -78,7 +79,7 @@ static void stage_range(sg_cuda *cuda, int rows, sg_cuda_chunks *to)
 /* Nodes by token, in order: a counting sort, then groups cut into chunks. */
 static void stage_tokens(sg_cuda *cuda, const sg_plan *plan)
 {
-    sg_cuda_chunks *to = &cuda->plan.by_token;
+    sg_chunks *to = &cuda->plan.by_token;
     const void *member_at, *first_at, *group_at;
     int types = cuda->base.weights.spec.message_types;
     to->groups = types + 1;
@@ -106,7 +107,7 @@ static void stage_tokens(sg_cuda *cuda, const sg_plan *plan)
     }
     group[types + 1] = chunks;
     first[chunks] = plan->nodes;
-    *to = (sg_cuda_chunks){member_at, first_at, group_at, chunks, types + 1};
+    *to = (sg_chunks){member_at, first_at, group_at, chunks, types + 1};
 }
 
 sg_status sg_cuda_stage_plan(sg_cuda *cuda, const sg_plan *plan, const float *mask, bool labels)
@@ -123,7 +124,21 @@ sg_status sg_cuda_stage_plan(sg_cuda *cuda, const sg_plan *plan, const float *ma
         stage_heads(cuda, plan, mask);
         stage_tokens(cuda, plan);
         stage_range(cuda, plan->nodes, &to->nodes);
-        stage_range(cuda, plan->heads, &to->heads);
+        stage_range(cuda, plan->heads, &to->heads.all);
     }
     return sg_gpu_stage_copy(&cuda->base.gpu, &cuda->batch);
+}
+
+sg_status sg_cuda_refresh(sg_cuda *cuda)
+{
+    const sg_weights *w = &cuda->base.weights;
+    if (!cuda->base.stale)
+        return SG_OK;
+    SG_TRY(sg_gpu_span_begin(&cuda->base.gpu, SG_PHASE_PACKING));
+    SG_CUDA(sg_kernel_token_table(
+                w->spec.message_types, 4 * w->units, sg_weights_at(w, w->w, w->layout.kernel[0]),
+                sg_weights_at(w, w->w, w->layout.bias[0]), cuda->table.data, cuda->base.gpu.stream),
+            "token table");
+    cuda->base.stale = false;
+    return sg_gpu_span_end(&cuda->base.gpu);
 }

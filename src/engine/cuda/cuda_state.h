@@ -2,7 +2,7 @@
 #ifndef SG_ENGINE_CUDA_CUDA_STATE_H
 #define SG_ENGINE_CUDA_CUDA_STATE_H
 
-#include "engine/cuda/device_engine.h"
+#include "engine/cuda/device_head.h"
 
 /* What the forward pass of one layer leaves for the backward pass, by node. */
 typedef struct {
@@ -11,21 +11,14 @@ typedef struct {
     sg_block h;     /* [nodes, H] operand */
 } sg_cuda_states;
 
-/* How rows are gathered into chunks for sg_kernel_row_sums; device addresses. */
-typedef struct {
-    const int32_t *member, *chunk_first, *group_first;
-    int chunks, groups;
-} sg_cuda_chunks;
-
 /* A batch's plan on the device: the arrays of model/plan.h and what follows from them. */
 typedef struct {
     const int32_t *parent, *child_first, *child, *leaf_of_node;
     const uint16_t *token;
-    const int32_t *head_node, *head_row, *head_label, *head_first;
-    const float *head_weight, *mask;
-    sg_cuda_chunks by_token; /* nodes by token: gradients of layer 0's kernel and bias */
-    sg_cuda_chunks nodes;    /* all nodes: gradient of a higher layer's bias */
-    sg_cuda_chunks heads;    /* all heads: gradient of the dense bias */
+    const int32_t *head_first; /* [leaves + 1] */
+    sg_heads heads;            /* but for where the states lie */
+    sg_chunks by_token;        /* nodes by token: gradients of layer 0's kernel and bias */
+    sg_chunks nodes;           /* all nodes: gradient of a higher layer's bias */
 } sg_cuda_plan;
 
 typedef struct {
@@ -42,17 +35,9 @@ typedef struct {
     sg_block product;        /* [widest level, 4H] Z = H R, and on the way back dH = dZ R^T */
     sg_block c_sum[2];       /* [widest level, H] gradients of cell states, by parent */
     sg_block leaf_gradient;  /* [leaves, H] */
-    sg_block head_scale;     /* [heads, H], with dropout */
-    sg_block head_operand;   /* [heads, H] operand */
-    sg_block head_gradient;  /* [heads, H] */
-    sg_block head_output;    /* [heads, N] */
-    sg_block output_operand; /* [heads, N] with bf16 */
-    sg_block head_loss, head_argmax;
-    sg_block partial; /* of row sums */
 
     /* Inference: two levels of states, then blocks of leaves. */
     sg_block infer_c[SG_LAYERS_MAX][2], infer_h[SG_LAYERS_MAX][2], infer_x, leaf_h;
-    sg_block leaf_output, leaf_argmax, leaf_p_max, leaf_moments;
 
     bool graphs;
     bool warm; /* a step has run, so what is made on first use is there when a graph is captured */
@@ -69,17 +54,6 @@ sg_status sg_cuda_enqueue_gradients(sg_cuda *cuda, const sg_batch *batch);
 
 /* Copies the plan to the device; `labels`: heads and what only the backward pass needs, too. */
 sg_status sg_cuda_stage_plan(sg_cuda *cuda, const sg_plan *plan, const float *mask, bool labels);
-
-/* Products with weight tensor `number`, operands stored without gaps; all float results.
- *   times_weights     c [rows, n] = a [rows, k] W      W [k, n]
- *   times_transposed  c [rows, n] = a [rows, k] W^T    W [n, k]
- *   outer             its gradient [m, n] = a^T b      a [rows, m], b [rows, n] */
-sg_status sg_cuda_times_weights(sg_cuda *cuda, sg_phase phase, const void *a, int64_t rows, int64_t k,
-                                int64_t n, int number, float *c);
-sg_status sg_cuda_times_transposed(sg_cuda *cuda, sg_phase phase, const void *a, int64_t rows, int64_t k,
-                                   int64_t n, int number, float *c);
-sg_status sg_cuda_outer(sg_cuda *cuda, sg_phase phase, const void *a, const void *b, int64_t rows, int64_t m,
-                        int64_t n, int number);
 
 /* sg_backend.infer. */
 sg_status sg_cuda_infer(void *self, const sg_plan *plan, sg_outputs *outputs);

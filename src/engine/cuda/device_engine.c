@@ -17,6 +17,11 @@ void sg_gpu_engine_settle(sg_gpu_engine *e)
 
 void sg_gpu_engine_close(sg_gpu_engine *e)
 {
+    sg_head *h = &e->head;
+    sg_block *const blocks[] = {&h->state, &h->scale,  &h->outputs, &h->operand, &h->gradient,
+                                &h->loss,  &h->argmax, &h->p_max,   &h->moments, &e->partial};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        sg_gpu_release(blocks[i]);
     sg_steps_close(&e->steps);
     sg_weights_close(&e->weights);
     sg_gpu_close(&e->gpu);
@@ -75,6 +80,82 @@ sg_status sg_gpu_engine_store_gradients(void *self, float *gradients)
     sg_gpu_engine *e = self;
     SG_TRY(sg_gpu_enter(&e->gpu));
     return sg_weights_store_gradient(&e->weights, &e->gpu, gradients);
+}
+
+/* ---- what steps are made of ---- */
+
+sg_status sg_gpu_engine_reserve(sg_gpu_engine *e, sg_block *block, int64_t rows, int64_t width, size_t size)
+{
+    const size_t need = (size_t)(rows * width);
+    if (block->data && block->bytes >= need * size)
+        return SG_OK;
+    return sg_gpu_reserve(&e->gpu, block, need + need / 8, size, "a batch");
+}
+
+sg_status sg_gpu_times_weights(sg_gpu_engine *e, sg_phase phase, const void *a, int64_t rows, int64_t k,
+                               int64_t n, int number, float *c)
+{
+    const sg_product product = {.m = rows,
+                                .n = n,
+                                .k = k,
+                                .a = a,
+                                .lda = k,
+                                .b = sg_weights_operand(&e->weights, &e->gpu, number),
+                                .ldb = n,
+                                .c = c,
+                                .ldc = n};
+    return sg_gpu_product(&e->gpu, phase, &product);
+}
+
+sg_status sg_gpu_times_transposed(sg_gpu_engine *e, sg_phase phase, const void *a, int64_t rows, int64_t k,
+                                  int64_t n, int number, float *c)
+{
+    const sg_product product = {.transpose_b = true,
+                                .m = rows,
+                                .n = n,
+                                .k = k,
+                                .a = a,
+                                .lda = k,
+                                .b = sg_weights_operand(&e->weights, &e->gpu, number),
+                                .ldb = k,
+                                .c = c,
+                                .ldc = n};
+    return sg_gpu_product(&e->gpu, phase, &product);
+}
+
+sg_status sg_gpu_outer(sg_gpu_engine *e, sg_phase phase, const void *a, const void *b, int64_t rows,
+                       int64_t m, int64_t n, int number)
+{
+    const sg_product product = {.transpose_a = true,
+                                .m = m,
+                                .n = n,
+                                .k = rows,
+                                .a = a,
+                                .lda = m,
+                                .b = b,
+                                .ldb = n,
+                                .c = sg_weights_at(&e->weights, e->weights.gradient, number),
+                                .ldc = n};
+    return sg_gpu_product(&e->gpu, phase, &product);
+}
+
+sg_status sg_gpu_sum_rows(sg_gpu_engine *e, const sg_chunks *chunks, const void *matrix, sg_operand operand,
+                          int columns, float *kernel, float *total)
+{
+    const sg_row_sums sums = {.columns = columns,
+                              .chunks = chunks->chunks,
+                              .groups = chunks->groups,
+                              .matrix = matrix,
+                              .operand = operand,
+                              .member = chunks->member,
+                              .chunk_first = chunks->chunk_first,
+                              .group_first = chunks->group_first,
+                              .partial = e->partial.data,
+                              .kernel = kernel,
+                              .total = total};
+    SG_TRY(sg_gpu_span_begin(&e->gpu, SG_PHASE_POINTWISE));
+    SG_CUDA(sg_kernel_row_sums(&sums, e->gpu.stream), "summing gradients of biases");
+    return sg_gpu_span_end(&e->gpu);
 }
 
 /* ---- steps ---- */

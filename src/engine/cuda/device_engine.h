@@ -7,11 +7,30 @@
 #include "engine/backend.h"
 #include "engine/cuda/device.h"
 
+/* How rows are gathered into chunks for sg_kernel_row_sums; device addresses. */
+typedef struct {
+    const int32_t *member, *chunk_first, *group_first;
+    int chunks, groups;
+} sg_chunks;
+
+/* Storage of the head (device_head.h). */
+typedef struct {
+    sg_block state;          /* [K, H] operand: last states, masked */
+    sg_block scale;          /* [K, H] dropout masks */
+    sg_block outputs;        /* [K, N] then their gradient or probabilities */
+    sg_block operand;        /* [K, N] the gradient in bf16 */
+    sg_block gradient;       /* [K, H] of the states */
+    sg_block loss, argmax;   /* [K] double, int32 */
+    sg_block p_max, moments; /* of leaves: [K] float, [2, K] double */
+} sg_head;
+
 /* The first member of an engine, so that `self` points to it. */
 typedef struct {
     sg_gpu gpu;
     sg_weights weights;
     sg_steps steps;
+    sg_head head;
+    sg_block partial; /* of row sums */
     char description[160];
     int cudnn;  /* its version; 0: not used */
     bool stale; /* what the engine derives from the weights is older than they are */
@@ -27,6 +46,26 @@ void sg_gpu_engine_describe(sg_gpu_engine *engine, const char *name, const char 
  * only be dropped here.  Then steps, weights and the device. */
 void sg_gpu_engine_settle(sg_gpu_engine *engine);
 void sg_gpu_engine_close(sg_gpu_engine *engine);
+
+/* Room for `rows` rows of a batch; somewhat more if it has to grow, so that batches of much the same size do
+ * not make it grow again and again. */
+sg_status sg_gpu_engine_reserve(sg_gpu_engine *engine, sg_block *block, int64_t rows, int64_t width,
+                                size_t size);
+
+/* Products with weight tensor `number`, operands stored without gaps; all float results.
+ *   times_weights     c [rows, n] = a [rows, k] W      W [k, n]
+ *   times_transposed  c [rows, n] = a [rows, k] W^T    W [n, k]
+ *   outer             its gradient [m, n] = a^T b      a [rows, m], b [rows, n] */
+sg_status sg_gpu_times_weights(sg_gpu_engine *engine, sg_phase phase, const void *a, int64_t rows, int64_t k,
+                               int64_t n, int number, float *c);
+sg_status sg_gpu_times_transposed(sg_gpu_engine *engine, sg_phase phase, const void *a, int64_t rows,
+                                  int64_t k, int64_t n, int number, float *c);
+sg_status sg_gpu_outer(sg_gpu_engine *engine, sg_phase phase, const void *a, const void *b, int64_t rows,
+                       int64_t m, int64_t n, int number);
+
+/* Sums of rows of a matrix by chunks (sg_kernel_row_sums); `partial` has room for them. */
+sg_status sg_gpu_sum_rows(sg_gpu_engine *engine, const sg_chunks *chunks, const void *matrix,
+                          sg_operand operand, int columns, float *kernel, float *total);
 
 /* Enqueues Adam; what is derived from the weights is stale from then on. */
 sg_status sg_gpu_engine_adam(sg_gpu_engine *engine, const sg_adam *adam);

@@ -149,32 +149,3 @@ sg_status sg_cudnn_forward(sg_cudnn *cudnn, const sg_cudnn_shape *shape, const u
     sg_cudnn_count_flops(cudnn, SG_PHASE_FORWARD, shape);
     return sg_gpu_span_end(gpu);
 }
-
-sg_status sg_cudnn_gather(sg_cudnn *cudnn, int rows, const int32_t *source_row, bool scaled)
-{
-    sg_gpu *gpu = &cudnn->base.gpu;
-    sg_gather gather = {.heads = rows,
-                        .units = cudnn->spec.units,
-                        .source_row = source_row,
-                        .h = sg_cudnn_data(cudnn, SG_CUDNN_Y),
-                        .scale = scaled ? sg_cudnn_data(cudnn, SG_CUDNN_SCALE) : NULL,
-                        .out = sg_cudnn_data(cudnn, SG_CUDNN_STATE),
-                        .operand = gpu->operand};
-    SG_CUDA(sg_kernel_gather(&gather, gpu->stream), "gathering last states");
-    return SG_OK;
-}
-
-sg_status sg_cudnn_dense(sg_cudnn *cudnn, int rows)
-{
-    const sg_weights *w = &cudnn->base.weights;
-    sg_product product = {.m = rows,
-                          .n = w->classes,
-                          .k = w->units,
-                          .a = sg_cudnn_data(cudnn, SG_CUDNN_STATE),
-                          .lda = w->units,
-                          .b = sg_weights_operand(w, &cudnn->base.gpu, w->layout.dense_kernel),
-                          .ldb = w->classes,
-                          .c = sg_cudnn_data(cudnn, SG_CUDNN_OUTPUTS),
-                          .ldc = w->classes};
-    return sg_gpu_product(&cudnn->base.gpu, SG_PHASE_HEAD, &product);
-}

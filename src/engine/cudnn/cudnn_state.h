@@ -17,7 +17,7 @@
 #ifndef SG_ENGINE_CUDNN_STATE_H
 #define SG_ENGINE_CUDNN_STATE_H
 
-#include "engine/cuda/device_engine.h"
+#include "engine/cuda/device_head.h"
 #include <cudnn.h>
 
 /* ---- errors ---- */
@@ -53,18 +53,7 @@ typedef enum {
     SG_CUDNN_DX,                /* its gradient; nobody reads it, but BackwardData wants to write it */
     SG_CUDNN_Y,                 /* [T, S, H] operand */
     SG_CUDNN_DY,                /* [T, S, H] operand */
-    SG_CUDNN_SCALE,             /* [K, H] dropout mask */
-    SG_CUDNN_STATE,             /* [K, H] operand: last states, masked */
-    SG_CUDNN_OUTPUTS,           /* [K, N] dense layer's products, then their gradient or probabilities */
-    SG_CUDNN_OUTPUT_OPERAND,    /* [K, N] the gradient in bf16 */
-    SG_CUDNN_STATE_GRADIENT,    /* [K, H] */
     SG_CUDNN_SEQUENCE_GRADIENT, /* [S, H] sums of the former */
-    SG_CUDNN_LOSS,              /* [K] double */
-    SG_CUDNN_ARGMAX,            /* [K] */
-    SG_CUDNN_PARTIAL,           /* [chunks, N] partial sums of the dense bias' gradient */
-    SG_CUDNN_P_MAX,             /* [leaves], inference */
-    SG_CUDNN_SKEWNESS,          /* [leaves] double, inference */
-    SG_CUDNN_KURTOSIS,          /* [leaves] double, inference */
     SG_CUDNN_BLOCKS
 } sg_cudnn_block;
 
@@ -168,12 +157,6 @@ sg_status sg_cudnn_forward(sg_cudnn *cudnn, const sg_cudnn_shape *shape, const u
 
 /* Counts the operations of one pass over the LSTM, 2 T S (in + H) 4H for each layer. */
 void sg_cudnn_count_flops(sg_cudnn *cudnn, sg_phase phase, const sg_cudnn_shape *shape);
-
-/* STATE [rows, H] = y[source_row], times SCALE if `scaled`. */
-sg_status sg_cudnn_gather(sg_cudnn *cudnn, int rows, const int32_t *source_row, bool scaled);
-
-/* OUTPUTS [rows, N] = STATE times the dense kernel. */
-sg_status sg_cudnn_dense(sg_cudnn *cudnn, int rows);
 
 /* ---- cudnn_step.c, cudnn_infer.c ---- */
 
