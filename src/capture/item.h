@@ -14,8 +14,8 @@ typedef struct {
     bool promiscuous;      /* true by default */
     int buffer_mib;        /* kernel buffer of the interface, 16 */
 
-    const char *const
-        *hep_listen; /* "udp:ADDR:PORT", "tcp:ADDR:PORT", "udp:[::1]:9060"; "udp:9060": all addresses */
+    /* "udp:ADDR:PORT", "tcp:ADDR:PORT", "udp:[::1]:9060"; "udp:9060": all addresses. */
+    const char *const *hep_listen;
     size_t hep_count;
     const char *const *hep_allow; /* "10.0.0.0/8", "::1", ...; none: every sender */
     size_t hep_allow_count;

@@ -43,8 +43,8 @@ typedef struct {
     float *h;      /* fp32, NULL if nobody reads it */
     void *operand; /* the next step's */
     size_t stride;
-    float *const *left_before, *const
-                                   *left; /* int8: what rounding left, SD_SHAPING of each; kernels_loops.h */
+    float *const *left_before; /* int8: what rounding left, SD_SHAPING of each; kernels_loops.h */
+    float *const *left;
 } sd_step;
 
 typedef struct sd_kernels {
