@@ -221,7 +221,7 @@ static sg_status print_results(const detect_state *s)
 
 static void say_what_is_special(const detect_state *s)
 {
-    if (s->session.model.has_thresholds)
+    if (s->session.model->has_thresholds)
         sg_note(
             "the thresholds are computed anew from the train split; those in the model file are not used");
     if (!s->session.same_corpus)
@@ -236,7 +236,6 @@ static sg_status compare(detect_state *s)
 {
     const detect_options *o = s->options;
     char model[16];
-    sg_engine *engine;
     if (!o->out[0])
         return SG_OK;
     sg_session_model_name(&s->session, model);
@@ -248,10 +247,9 @@ static sg_status compare(detect_state *s)
     if (!o->early)
         return SG_OK;
     SG_TRY(sg_early_open(&s->beginnings, &s->session.corpus, &s->detection));
-    SG_TRY(sg_session_engine(&s->session, &o->session, &engine));
     sg_status status =
-        sg_early_add(&s->beginnings, model, &s->session.model, engine, &s->session.corpus, &s->detection);
-    sg_engine_close(engine);
+        sg_early_add(&s->beginnings, model, s->session.model, sg_detector_engine(s->session.detector),
+                     &s->session.corpus, &s->detection);
     sg_progress_end();
     return status;
 }

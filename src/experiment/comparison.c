@@ -289,7 +289,7 @@ sg_status sg_comparison_add(sg_comparison *comparison, const char *model, int ru
                             const sg_detection *detection)
 {
     static const struct {
-        sg_detector detector;
+        sg_decider detector;
         const char *rule;
     } of_network[] = {{SG_DETECTOR_THRESHOLD_BOTH, "mean - variance of train"},
                       {SG_DETECTOR_THRESHOLD_EITHER, "mean - variance of train"},

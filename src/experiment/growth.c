@@ -12,7 +12,7 @@ sg_status sg_growth_add(sg_growth *growth, const char *model, int runs, sg_combi
         sg_growth_row *row = &growth->row[growth->rows++];
         *row = (sg_growth_row){.runs = runs,
                                .combined = combined,
-                               .detector = (sg_detector)i,
+                               .detector = (sg_decider)i,
                                .p_d = result->p_d,
                                .p_fa = result->p_fa};
         snprintf(row->model, sizeof row->model, "%s", model);

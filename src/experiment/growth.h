@@ -9,7 +9,7 @@ typedef struct {
     char model[16];
     int runs;
     sg_combined combined;
-    sg_detector detector;
+    sg_decider detector;
     sg_rate p_d, p_fa; /* over dialogs of the test split */
 } sg_growth_row;
 

@@ -6,7 +6,7 @@
  * /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally /answers/{first i64 [N+1],
  * class i32, probability f32}: of class j the outputs first[j] .. first[j+1]-1, those of at least
  * SG_RECORD_LEAST; optionally /beginnings/{skewness, kurtosis} f64, of every beginning of the test split's
- * dialogs (prefix_outputs.h); /history: the lines of history.csv; attributes of /training: origin, the JSON
+ * dialogs (detect/outputs.h); /history: the lines of history.csv; attributes of /training: origin, the JSON
  * of sg_run_origin, and inference, the engine that gave the answers.
  */
 #ifndef SG_EXPERIMENT_RECORD_H

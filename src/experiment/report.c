@@ -57,10 +57,10 @@ static sg_status report_rates(const sg_detection *d, bool unique, sg_table_style
     for (int i = 0; i < SG_DETECTORS; i++) {
         const sg_detector_result *r = &d->detector[i];
         double p_d, p_fa;
-        sg_detector_paper((sg_detector)i, &p_d, &p_fa);
+        sg_detector_paper((sg_decider)i, &p_d, &p_fa);
         sg_text_table_cell(&t, "%s",
-                           style == SG_STYLE_CSV ? sg_detector_name((sg_detector)i)
-                                                 : sg_detector_title((sg_detector)i));
+                           style == SG_STYLE_CSV ? sg_detector_name((sg_decider)i)
+                                                 : sg_detector_title((sg_decider)i));
         if (!unique) {
             sg_text_table_share(&t, p_d);
             sg_text_table_share(&t, p_fa);
@@ -155,7 +155,7 @@ static void put_verdicts(FILE *out, const sg_detection *detection, int j)
 static void put_verdict_heads(FILE *out)
 {
     for (int i = 0; i < SG_DETECTORS; i++)
-        fprintf(out, ",%s", sg_detector_name((sg_detector)i));
+        fprintf(out, ",%s", sg_detector_name((sg_decider)i));
 }
 
 void sg_report_moments(const sg_detection *detection, const sg_corpus *corpus, const sg_class_counts *counts,

@@ -109,7 +109,7 @@ static sg_status take_figures(sg_run_result *result, const char *model, int64_t 
     sg_evaluation evaluation[SG_SPLITS];
     sg_evaluate(&session->counts, outputs->argmax, session->class_of, session->known, evaluation);
     SG_TRY(sg_detection_run(detection, &session->corpus, outputs, &options));
-    sg_run_result_make(result, model, seed, session->model.epoch, evaluation, detection);
+    sg_run_result_make(result, model, seed, session->model->epoch, evaluation, detection);
     return SG_OK;
 }
 
@@ -134,18 +134,18 @@ static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *
     if (!session->same_corpus)
         return sg_fail(SG_E_CONFIG, "%s was trained on another corpus or split", run->folder);
     snprintf(s->results->engine, sizeof s->results->engine, "%s", session->device);
-    sg_record_trim(&session->outputs, session->model.spec.classes);
+    sg_record_trim(&session->outputs, session->model->spec.classes);
     if (s->first)
-        SG_TRY(sg_ensemble_init(&s->ensemble, session->corpus.classes, session->model.spec.classes));
+        SG_TRY(sg_ensemble_init(&s->ensemble, session->corpus.classes, session->model->spec.classes));
     SG_TRY(sg_ensemble_add(&s->ensemble, &session->outputs));
     SG_TRY_GOTO(status, done, evaluate_alone(s, run, session, &alone));
     /* After each run, so that the last one's session need not be kept. */
     SG_TRY_GOTO(status, done,
                 take_figures(&s->results->ensemble[s->results->models], model, -1, session, &s->ensemble.best,
                              &together));
-    SG_TRY_GOTO(status, done,
-                sg_experiment_compare_add(&s->compare, model, session, run->recorded ? NULL : &s->session,
-                                          &alone, &together, &s->record.beginnings));
+    SG_TRY_GOTO(
+        status, done,
+        sg_experiment_compare_add(&s->compare, model, session, &alone, &together, &s->record.beginnings));
     s->first = false;
 done:
     sg_detection_free(&alone);
@@ -167,7 +167,7 @@ static sg_status write_record(evaluation_state *s, const sg_experiment_run *run,
 {
     char folder[SG_PATH_MAX];
     sg_record record = s->record;
-    record.model = session->model;
+    record.model = *session->model;
     record.outputs = session->outputs;
     snprintf(record.inference, sizeof record.inference, "%s", session->device);
     SG_TRY(sg_path_join(folder, s->experiment->folder, "records"));

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char HEADER[] =
@@ -79,7 +80,8 @@ sg_status sg_history_append(const char *path, const sg_history_line *line)
     FILE *stream = fopen(path, "a");
     if (!stream)
         return sg_fail(SG_E_IO, "cannot write %s: %s", path, strerror(errno));
-    long before = fseek(stream, 0, SEEK_END) == 0 ? ftell(stream) : -1;
+    struct stat before;
+    bool sized = fstat(fileno(stream), &before) == 0;
     print_line(stream, line);
     errno = 0;
     bool failed = fflush(stream) != 0 || ferror(stream);
@@ -88,7 +90,7 @@ sg_status sg_history_append(const char *path, const sg_history_line *line)
     if (!failed)
         return SG_OK;
     saved = saved ? saved : errno;
-    if (before >= 0 && truncate(path, before) != 0)
+    if (sized && truncate(path, before.st_size) != 0)
         return sg_fail(SG_E_IO, "cannot write %s: %s; part of a line remains in it", path, strerror(saved));
     return sg_fail(SG_E_IO, "cannot write %s: %s", path, strerror(saved));
 }

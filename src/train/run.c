@@ -31,7 +31,7 @@ bool sg_run_is_complete(const char *folder)
     return sg_path_join(path, folder, "model.h5") == SG_OK && sg_path_exists(path);
 }
 
-/* The processor's name as the kernel gives it, "unknown" elsewhere. */
+/* The processor's name as the kernel reports it, or "unknown". */
 static void processor_name(char *text, size_t size)
 {
     snprintf(text, size, "unknown");

@@ -124,7 +124,7 @@ static void curves_end_at_whole_dialogs(void **state)
             continue;
         const sg_detector_result *whole = &e.detection.detector[i];
         sg_rate p_d, p_fa;
-        sg_early_rates(&e.early, find(&e, sg_detector_name((sg_detector)i), network ? "1.0" : "-"),
+        sg_early_rates(&e.early, find(&e, sg_detector_name((sg_decider)i), network ? "1.0" : "-"),
                        RANDOM_LENGTH, &p_d, &p_fa);
         assert_true(p_d.hits >= whole->p_d.hits && p_fa.hits >= whole->p_fa.hits);
         if (i == SG_DETECTOR_EXACT_SET)

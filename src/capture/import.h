@@ -1,6 +1,6 @@
-/* capture_import.h: dialogs of captures into a corpus, by the same tracker that `watch` uses. */
-#ifndef SG_CLI_CAPTURE_IMPORT_H
-#define SG_CLI_CAPTURE_IMPORT_H
+/* import.h: dialogs of captures into a corpus, by the same tracker that `watch` uses. */
+#ifndef SG_CAPTURE_IMPORT_H
+#define SG_CAPTURE_IMPORT_H
 
 #include "base/options.h"
 #include "capture/capture.h"

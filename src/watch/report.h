@@ -1,7 +1,8 @@
-/* watch_report.h: the summary of `watch` and its metrics. */
-#ifndef SG_CLI_WATCH_REPORT_H
-#define SG_CLI_WATCH_REPORT_H
+/* report.h: the summary of `watch` and its metrics. */
+#ifndef SG_WATCH_REPORT_H
+#define SG_WATCH_REPORT_H
 
+#include "capture/counts.h"
 #include "watch/follow.h"
 #include "watch/labels.h"
 #include "watch/metrics.h"

@@ -1,4 +1,4 @@
-/* cudnn_engine.h: the padded batch through the cuDNN LSTM, as a user of a framework would run it; or its
+/* cudnn_state.h: the padded batch through the cuDNN LSTM, as a user of a framework would run it; or its
  * unique rows, as one who looks for them would.
  *
  * Sequences are run for all of their steps: x is one-hot [T, S, M], y the states of the top layer [T, S, H].
@@ -8,17 +8,16 @@
  * kept in Keras' layout (device.h); cuDNN reads copies in its own layout, made anew after each update, and
  * writes gradients in that layout.
  *
- *   cudnn_engine.c   opening, closing, weights in and out, Adam, steps in flight
+ *   cudnn_engine.c   opening, closing, the module
  *   cudnn_weights.c  the RNN descriptor, and weights and gradients from one layout to the other
  *   cudnn_batch.c    rows of a plan, descriptors of their shape, forward
  *   cudnn_step.c     one training step
  *   cudnn_infer.c    outputs of leaves
  */
-#ifndef SG_ENGINE_CUDNN_ENGINE_H
-#define SG_ENGINE_CUDNN_ENGINE_H
+#ifndef SG_ENGINE_CUDNN_STATE_H
+#define SG_ENGINE_CUDNN_STATE_H
 
-#include "engine/backend.h"
-#include "engine/cuda/device.h"
+#include "engine/cuda/device_head.h"
 #include <cudnn.h>
 
 /* ---- errors ---- */
@@ -54,18 +53,7 @@ typedef enum {
     SG_CUDNN_DX,                /* its gradient; nobody reads it, but BackwardData wants to write it */
     SG_CUDNN_Y,                 /* [T, S, H] operand */
     SG_CUDNN_DY,                /* [T, S, H] operand */
-    SG_CUDNN_SCALE,             /* [K, H] dropout mask */
-    SG_CUDNN_STATE,             /* [K, H] operand: last states, masked */
-    SG_CUDNN_OUTPUTS,           /* [K, N] dense layer's products, then their gradient or probabilities */
-    SG_CUDNN_OUTPUT_OPERAND,    /* [K, N] the gradient in bf16 */
-    SG_CUDNN_STATE_GRADIENT,    /* [K, H] */
     SG_CUDNN_SEQUENCE_GRADIENT, /* [S, H] sums of the former */
-    SG_CUDNN_LOSS,              /* [K] double */
-    SG_CUDNN_ARGMAX,            /* [K] */
-    SG_CUDNN_PARTIAL,           /* [chunks, N] partial sums of the dense bias' gradient */
-    SG_CUDNN_P_MAX,             /* [leaves], inference */
-    SG_CUDNN_SKEWNESS,          /* [leaves] double, inference */
-    SG_CUDNN_KURTOSIS,          /* [leaves] double, inference */
     SG_CUDNN_BLOCKS
 } sg_cudnn_block;
 
@@ -92,9 +80,8 @@ typedef struct {
 } sg_cudnn_shape;
 
 typedef struct {
-    sg_gpu gpu;
+    sg_gpu_engine base;
     sg_spec spec;
-    char description[160];
     cudnnHandle_t handle;
     cudnnDropoutDescriptor_t no_dropout;
     cudnnRNNDescriptor_t rnn;
@@ -104,9 +91,6 @@ typedef struct {
     bool refused;  /* cuDNN does not support what was asked for with this bias mode */
     size_t weight_bytes;
     sg_cudnn_matrix matrix[SG_LAYERS_MAX][SG_CUDNN_KINDS];
-    bool weights_are_stale; /* weight space against sg_weights */
-    sg_weights weights;
-    sg_steps steps;
     sg_cudnn_shape training, inference;
     int32_t *length; /* [length_capacity] of the batch at hand */
     size_t length_capacity;
@@ -125,17 +109,22 @@ static inline void *sg_cudnn_data(const sg_cudnn *cudnn, sg_cudnn_block block)
 }
 
 /* sg_gpu_reserve for one of the blocks above. */
-sg_status sg_cudnn_reserve(sg_cudnn *cudnn, sg_cudnn_block block, size_t count, size_t size,
-                           const char *what);
+static inline sg_status sg_cudnn_reserve(sg_cudnn *cudnn, sg_cudnn_block block, size_t count, size_t size,
+                                         const char *what)
+{
+    return sg_gpu_reserve(&cudnn->base.gpu, &cudnn->block[block], count, size, what);
+}
+
+/* ---- cudnn_error.c ---- */
+
+/* For the status of a call that runs the network: fails like SG_CUDNN, and remembers whether another bias
+ * mode might help. */
+sg_status sg_cudnn_ran(sg_cudnn *cudnn, cudnnStatus_t status, const char *what);
 
 /* ---- cudnn_weights.c ---- */
 
 /* Describes the network to cuDNN, makes the weight spaces and finds every matrix in them. */
 sg_status sg_cudnn_describe(sg_cudnn *cudnn, cudnnRNNBiasMode_t bias_mode);
-
-/* For the status of a call that runs the network: fails like SG_CUDNN, and remembers whether another bias
- * mode might help. */
-sg_status sg_cudnn_ran(sg_cudnn *cudnn, cudnnStatus_t status, const char *what);
 
 /* After a failure: whether cuDNN refused a single bias, and two, one of them zero, are now in use.  What
  * failed is then to be run again. */
@@ -169,25 +158,11 @@ sg_status sg_cudnn_forward(sg_cudnn *cudnn, const sg_cudnn_shape *shape, const u
 /* Counts the operations of one pass over the LSTM, 2 T S (in + H) 4H for each layer. */
 void sg_cudnn_count_flops(sg_cudnn *cudnn, sg_phase phase, const sg_cudnn_shape *shape);
 
-/* STATE [rows, H] = y[source_row], times SCALE if `scaled`. */
-sg_status sg_cudnn_gather(sg_cudnn *cudnn, int rows, const int32_t *source_row, bool scaled);
-
-/* OUTPUTS [rows, N] = STATE times the dense kernel. */
-sg_status sg_cudnn_dense(sg_cudnn *cudnn, int rows);
-
 /* ---- cudnn_step.c, cudnn_infer.c ---- */
 
-/* Enqueues forward and backward of one batch; gradients are in weights.gradient, what it says in
- * steps.device. */
-sg_status sg_cudnn_step(sg_cudnn *cudnn, const sg_batch *batch);
+/* sg_gpu_engine.enqueue. */
+sg_status sg_cudnn_step(void *self, const sg_batch *batch);
 
 sg_status sg_cudnn_infer(void *self, const sg_plan *plan, sg_outputs *outputs);
-
-/* ---- cudnn_module.c ---- */
-
-/* ", cuDNN 9.19.0" after what the device is. */
-void sg_cudnn_add_version(char *text, size_t size);
-
-extern const sg_backend sg_cudnn_backend;
 
 #endif

@@ -1,4 +1,4 @@
-#include "cli/watch_report.h"
+#include "watch/report.h"
 
 #include "base/json.h"
 #include <inttypes.h>
@@ -58,9 +58,9 @@ sg_status sg_watch_register(sg_metrics *metrics, const sg_watch_snapshot *s)
     };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         SG_TRY(add(metrics, plain[i].name, plain[i].help, plain[i].type, NULL, NULL, plain[i].count));
-    for (int v = 0; v < SG_VERDICTS; v++)
+    for (int v = 0; v < SG_OUTCOMES; v++)
         SG_TRY(add(metrics, "sipgpu_dialogs_total", "Dialogs that are over, by verdict.", SG_METRIC_COUNTER,
-                   "verdict", sg_verdict_name((sg_verdict)v), &f->verdict[v]));
+                   "verdict", sg_outcome_name((sg_outcome)v), &f->outcome[v]));
     for (int e = 0; e < SG_ENDS; e++)
         SG_TRY(add(metrics, "sipgpu_dialog_ends_total", "Dialogs that are over, by how they ended.",
                    SG_METRIC_COUNTER, "end", sg_end_text((sg_end)e), &f->tracker.ended[e]));
@@ -108,8 +108,8 @@ sg_status sg_watch_report_text(const sg_watch_summary *s, FILE *out)
         if (c[k] && k != SG_COUNT_MESSAGE_BYTES)
             fprintf(out, "          %" PRIu64 " %s\n", c[k], sg_count_text((sg_count)k));
     fprintf(out, "dialogs   %" PRIu64 ": ", f->tracker.begun);
-    for (int v = 0; v < SG_VERDICTS; v++)
-        fprintf(out, "%s%" PRIu64 " %s", v ? ", " : "", f->verdict[v], sg_verdict_name((sg_verdict)v));
+    for (int v = 0; v < SG_OUTCOMES; v++)
+        fprintf(out, "%s%" PRIu64 " %s", v ? ", " : "", f->outcome[v], sg_outcome_name((sg_outcome)v));
     fprintf(out,
             "\nmessages  %" PRIu64 " on known beginnings, %" PRIu64 " scored before, %" PRIu64
             " scored in %" PRIu64 " batches (%.2f s), %" PRIu64 " shed\n",
@@ -147,8 +147,8 @@ sg_status sg_watch_report_json(const sg_watch_summary *s, FILE *out)
     cJSON_AddNumberToObject(o, "shed", (double)f->shed);
     cJSON_AddNumberToObject(o, "alerts_lost", (double)s->snapshot->alerts_lost);
     cJSON *part = cJSON_AddObjectToObject(o, "verdicts");
-    for (int v = 0; v < SG_VERDICTS; v++)
-        cJSON_AddNumberToObject(part, sg_verdict_name((sg_verdict)v), (double)f->verdict[v]);
+    for (int v = 0; v < SG_OUTCOMES; v++)
+        cJSON_AddNumberToObject(part, sg_outcome_name((sg_outcome)v), (double)f->outcome[v]);
     part = cJSON_AddObjectToObject(o, "ends");
     for (int e = 0; e < SG_ENDS; e++)
         cJSON_AddNumberToObject(part, sg_end_text((sg_end)e), (double)f->tracker.ended[e]);

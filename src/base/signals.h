@@ -1,7 +1,7 @@
 /* signals.h: Ctrl-C and SIGTERM ask the running command to save its state; a second one ends the process at
  * once. */
-#ifndef SG_CLI_SIGNALS_H
-#define SG_CLI_SIGNALS_H
+#ifndef SG_BASE_SIGNALS_H
+#define SG_BASE_SIGNALS_H
 
 #include <signal.h>
 

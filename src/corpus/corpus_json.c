@@ -1,4 +1,4 @@
-#include "cli/corpus_json.h"
+#include "corpus/corpus_json.h"
 
 #include <inttypes.h>
 #include <stdio.h>

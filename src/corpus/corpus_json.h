@@ -1,8 +1,8 @@
 /* corpus_json.h: the statistics of a corpus as one JSON object: `corpus info --json`, and corpus.json of an
  * experiment.
  */
-#ifndef SG_CLI_CORPUS_JSON_H
-#define SG_CLI_CORPUS_JSON_H
+#ifndef SG_CORPUS_CORPUS_JSON_H
+#define SG_CORPUS_CORPUS_JSON_H
 
 #include "corpus/statistics.h"
 #include <cjson/cJSON.h>

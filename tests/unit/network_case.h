@@ -3,8 +3,7 @@
 #define SG_NETWORK_CASE_H
 
 #include "base/memory.h"
-#include "engine/engine.h"
-#include "model/model.h"
+#include "detect/detector.h"
 #include "testing.h"
 #include <stdatomic.h>
 
@@ -59,13 +58,11 @@ static inline void make_model(sg_model *m, int longest, double going_on, double 
         m->params.data[i] *= 3; /* outputs that differ */
 }
 
-static inline sg_engine *open_engine(const sg_model *m)
+static inline sg_status open_detector(sg_detector **detector, sg_model *model)
 {
-    const sg_engine_options options = {.device = SG_DEVICE_CPU, .precision = SG_PRECISION_FP32, .threads = 1};
-    sg_engine *engine;
-    assert_ok(sg_engine_open(&engine, &m->spec, &options));
-    assert_ok(sg_engine_load(engine, &m->params));
-    return engine;
+    const sg_detector_options options = {
+        .engine = {.device = SG_DEVICE_CPU, .precision = SG_PRECISION_FP32, .threads = 1}};
+    return sg_detector_open_model(detector, model, &options);
 }
 
 /* ---- memory ---- */

@@ -1,4 +1,4 @@
-#include "cli/capture_import.h"
+#include "capture/import.h"
 
 #include "base/memory.h"
 #include "corpus/text_set.h"
