@@ -31,20 +31,20 @@ sg_status sg_detector_is_exported(const char *path, bool *exported)
     return SG_OK;
 }
 
-/* What does not depend on the kind. */
+/* The part that does not depend on the kind. */
 static sg_status open_parts(sg_detector *d)
 {
     const sg_detector_parts *p = &d->parts;
     sg_type_rule rule;
     if (!sg_type_rule_parse(p->type_rule, &rule))
-        return sg_fail(SG_E_CONFIG, "the model's type_rule is '%s': expected paper/1 or cseq/1",
+        return sg_fail(SG_E_CONFIG, "the model's type_rule is '%s', expected paper/1 or cseq/1",
                        p->type_rule);
     SG_TRY(sg_alphabet_open(&d->alphabet, rule, p->alphabet, p->message_types));
     return sg_prefixes_open(&d->known, p->class_sequence, p->class_length, p->class_train, p->classes,
                             p->max_length);
 }
 
-/* A kind's open has done its work, or failed with `status`. */
+/* Called when a kind's open has finished or failed with `status`. */
 static sg_status finish_open(sg_detector **out, sg_detector *d, sg_status status)
 {
     if (status == SG_OK)
@@ -152,7 +152,7 @@ sg_engine *sg_detector_engine(sg_detector *d)
 
 /* ---- verdicts ---- */
 
-/* Of the way from a limit down to the moments of equal outputs, 0. */
+/* The share of the way from a limit down to 0, the moments of equal outputs. */
 static double depth(double value, double limit)
 {
     double share = limit > 0 ? (limit - value) / limit : 0;
@@ -164,7 +164,7 @@ double sg_verdict_depth(const sg_verdict *verdict, const sg_prefix_limit *limits
     return fmax(depth(verdict->skewness, limits->skewness), depth(verdict->kurtosis, limits->kurtosis));
 }
 
-/* What the trie says: that a dialog begins like a train dialog settles that it is not abnormal. */
+/* The verdict of the trie: a dialog that begins like a train dialog is not abnormal. */
 static bool settle(const sg_detector *d, int32_t node, sg_verdict *verdict)
 {
     *verdict = (sg_verdict){.known = sg_prefixes_ending(d->known, node) > 0,
@@ -193,7 +193,7 @@ sg_standing sg_detector_find(const sg_detector *d, const sg_dialog_types *dialog
     return (sg_standing){sg_prefixes_find(d->known, dialog->types, dialog->length)};
 }
 
-/* The dialogs without copies, and which of them each is. */
+/* The distinct dialogs, and which of them each dialog is. */
 static sg_status collect_unique(const sg_dialog_types *dialogs, int count, sg_sequence_set *set,
                                 sg_dialog_types *unique, int32_t *number)
 {

@@ -1,14 +1,14 @@
-/* detector.h: the one judge of dialogs: opens a model, takes message types, gives verdicts and the limits
- * behind them.  `score`, `watch`, `eval` and `detect` stand on it.
+/* detector.h: judges dialogs: opens a model, takes message types, gives verdicts and the limits behind them.
+ * `score`, `watch`, `eval` and `detect` all use it.
  *
  * A dialog is followed message by message: sg_detector_push moves it on and sg_detector_end ends it, one
- * look-up each among the beginnings of the train dialogs.  Either settles the verdict, or leaves it to
- * sg_detector_judge, which asks the model itself: many dialogs at once, now or later, here or on another
- * thread.  One judgement holds for the dialog going on after these messages as well as for it being over, so
- * it can be kept and used for either.
+ * lookup each among the beginnings of the train dialogs.  Both either settle the verdict or leave it to
+ * sg_detector_judge, which runs the model: on many dialogs at once, now or later, on this thread or another.
+ * A judgement holds both for a dialog that goes on after these messages and for one that is over, so it can
+ * be kept and used for either.
  *
- * What a model is, is its kind's affair (detector_internal.h): a network of `train` with one output for each
- * dialog, on an engine, or an exported .sipm on libsipdetect.  These two leave every unknown beginning to
+ * Kinds of models are described in detector_internal.h: a network of `train` with one output for each dialog,
+ * on an engine, or an exported .sipm on libsipdetect.  These two leave every unknown beginning to
  * sg_detector_judge.
  */
 #ifndef SG_DETECT_DETECTOR_H
@@ -28,12 +28,12 @@ typedef struct {
 
 typedef struct sg_detector sg_detector;
 
-/* Whether a file is an exported model (.sipm), by its first bytes; one that is neither kind, by its name.
- * SG_E_IO if it cannot be read. */
+/* Whether a file is an exported model (.sipm), judged by its first bytes, or by its name if they are those of
+ * neither kind. SG_E_IO if it cannot be read. */
 sg_status sg_detector_is_exported(const char *path, bool *exported);
 
-/* Opens a model file of either kind; or a network in memory, which is taken over and emptied in any case.
- * The engine has the weights from then on. */
+/* Opens a model file of either kind; or a network in memory, which is always taken over and emptied.  From
+ * then on the engine has the weights. */
 sg_status sg_detector_open(sg_detector **detector, const char *path, const sg_detector_options *options);
 sg_status sg_detector_open_model(sg_detector **detector, sg_model *model, const sg_detector_options *options);
 void sg_detector_close(sg_detector *detector); /* NULL is fine */
@@ -44,16 +44,16 @@ int sg_detector_max_length(const sg_detector *detector); /* L */
 const sg_alphabet *sg_detector_alphabet(const sg_detector *detector);
 const char *sg_detector_description(const sg_detector *detector); /* of what computes */
 
-/* Retransmissions were left out of the train dialogs, and have to be left out here. */
+/* Retransmissions were left out of the train dialogs, so they must be left out here too. */
 bool sg_detector_collapsed(const sg_detector *detector);
 
 /* Both see the same types in the same messages, so a dialog can pass from one to the other. */
 bool sg_detector_same_types(const sg_detector *a, const sg_detector *b);
 
-/* The dialog that class `number` stands for; its types are the detector's. */
+/* The dialog of class `number`; its types belong to the detector. */
 sg_dialog_types sg_detector_class(const sg_detector *detector, int32_t number);
 
-/* The limits for a dialog of `length` messages, 1 at the least, that goes on or is over; one of L messages is
+/* The limits for a dialog of `length` >= 1 messages that goes on or is over; one of L messages counts as
  * over.  False if the model has none. */
 bool sg_detector_limits(const sg_detector *detector, int length, bool over, sg_prefix_limit *limits);
 
@@ -63,10 +63,10 @@ sg_engine *sg_detector_engine(sg_detector *detector);
 
 /* ---- verdicts ---- */
 
-/* Answers of three values: 1 yes, 0 no, -1 cannot be told (the model has no such limits). */
+/* Answers have three values: 1 yes, 0 no, -1 unknown (the model has no such limits). */
 typedef struct {
     bool known, known_prefix; /* it is a train dialog; a train dialog begins with it */
-    bool scored;              /* the model was asked; otherwise there are no values: NaN, and class -1 */
+    bool scored;              /* the model was run; if not, values are NaN and the class is -1 */
     int32_t best_class;       /* of the largest output, the lowest on ties */
     float probability;        /* its value */
     double skewness, kurtosis;
@@ -84,23 +84,23 @@ static inline int sg_verdict_abnormal(const sg_verdict *verdict, bool over, sg_r
 /* How far below its limits a verdict's moments are: 0 at the limits, 1 where all outputs are equal. */
 double sg_verdict_depth(const sg_verdict *verdict, const sg_prefix_limit *limits);
 
-/* Where a dialog stands; the caller's, zeroed before its first message. */
+/* The position of a dialog; it belongs to the caller and is zeroed before the first message. */
 typedef struct {
     int32_t node; /* among the known beginnings, 0: nothing has come yet, -1: outside */
 } sg_standing;
 
-/* One message more; type 0, one that the alphabet cannot express, leads outside.  True: the verdict on the
- * dialog so far is settled, and in *verdict.  False: known is false, the rest is for sg_detector_judge. */
+/* Adds one message; type 0, which the alphabet cannot express, leads outside.  True: the verdict on the
+ * dialog so far is settled and in *verdict.  False: known is false; sg_detector_judge finds the rest. */
 bool sg_detector_push(const sg_detector *detector, sg_standing *dialog, uint16_t type, sg_verdict *verdict);
 
-/* The same of a dialog that is over, as it stands. */
+/* The same for a dialog that is over. */
 bool sg_detector_end(const sg_detector *detector, const sg_standing *dialog, sg_verdict *verdict);
 
-/* Where a dialog of these types stands. */
+/* The position of a dialog of these types. */
 sg_standing sg_detector_find(const sg_detector *detector, const sg_dialog_types *dialog);
 
-/* Asks the model about `count` dialogs of 1 to L messages at once, equal ones once.  By one thread at a time;
- * everything else here may go on meanwhile on others. */
+/* Runs the model on `count` dialogs of 1 to L messages at once, equal ones only once.  One thread at a time
+ * may call this; other threads may use everything else here meanwhile. */
 sg_status sg_detector_judge(sg_detector *detector, const sg_dialog_types *dialogs, int count,
                             sg_verdict *verdicts);
 

@@ -1,4 +1,4 @@
-/* detector_internal.h: what a kind of model has to provide for detector.h. */
+/* detector_internal.h: what each kind of model provides for detector.h. */
 #ifndef SG_DETECT_DETECTOR_INTERNAL_H
 #define SG_DETECT_DETECTOR_INTERNAL_H
 
@@ -9,7 +9,7 @@ typedef struct {
     void (*close)(void *self);
     const char *(*description)(const void *self);
     bool (*limits)(const void *self, int length, bool over, sg_prefix_limit *limits);
-    /* Fills all of the verdicts but known and known_prefix; the dialogs differ. */
+    /* Fills the verdicts except known and known_prefix; the dialogs are distinct. */
     sg_status (*judge)(void *self, const sg_dialog_types *dialogs, int count, sg_verdict *verdicts);
 } sg_detector_kind;
 
@@ -28,8 +28,8 @@ typedef struct {
     sg_engine *engine;     /* or NULL */
 } sg_detector_parts;
 
-/* Open a kind and describe it; on failure parts->self may be set, and is to be closed.  detector_network.c
- * takes the model over in any case. */
+/* Open a kind and describe it; on failure parts->self may be set and must be closed. detector_network.c
+ * always takes the model over. */
 sg_status sg_detector_open_network(sg_detector_parts *parts, sg_model *model,
                                    const sg_detector_options *options);
 sg_status sg_detector_open_exported(sg_detector_parts *parts, const char *path,

@@ -36,9 +36,9 @@ typedef struct {
     bool degenerate; /* fewer than k distinct points of positive weight: all centroids are their mean */
 } sg_kmeans;
 
-/* Clusters (x[i], y[i]) of weight weight[i] >= 0 (NULL: 1 each), i < count.  Degenerate input is no error:
- * nothing is low then.  SG_E_CONFIG: no point of positive weight, options out of range.  SG_E_NUMERIC: a
- * coordinate is not finite. */
+/* Clusters (x[i], y[i]) of weight weight[i] >= 0 (NULL: 1 each), i < count.  Degenerate input is not an
+ * error: nothing is low then.  SG_E_CONFIG: no point of positive weight, options out of range.  SG_E_NUMERIC:
+ * a coordinate is not finite. */
 sg_status sg_kmeans_fit(sg_kmeans *result, const double *x, const double *y, const int64_t *weight, int count,
                         const sg_kmeans_options *options);
 

@@ -12,7 +12,7 @@
  *
  * The limit on the score comes from the train split alone, by leave-one-out: each train dialog is scored by
  * the counts of all others.  A dialog whose sequence occurs twice or more is still known to the rest, one
- * that occurs once is new to it; the limit is the one that parts these two best (largest P_D - P_FA, the
+ * that occurs once is new to it; the limit is the one that separates these two best (largest P_D - P_FA, the
  * lowest such limit on ties, halfway between the scores on either side of it).  Without both kinds the limit
  * is the lowest score of a train dialog.
  */

@@ -15,13 +15,13 @@ static sg_status make_dialogs(sg_dialog_types **dialogs, const uint16_t *sequenc
     return SG_OK;
 }
 
-/* The dialogs with as many zeros after them as the network wants. */
+/* The dialogs, padded with zeros to the length of the network's. */
 static sg_status pad(const sg_dialog_types *dialogs, int count, int steps, uint16_t *padded, uint16_t *length)
 {
     for (int i = 0; i < count; i++) {
         const sg_dialog_types *d = &dialogs[i];
         if (d->length < 1 || d->length > steps)
-            return sg_fail(SG_E_CONFIG, "dialog %d has %d messages; the model takes 1 to %d", i, d->length,
+            return sg_fail(SG_E_CONFIG, "dialog %d has %d messages, must be from 1 to %d", i, d->length,
                            steps);
         memcpy(padded + (size_t)i * (size_t)steps, d->types, (size_t)d->length * sizeof *padded);
         length[i] = (uint16_t)d->length;
@@ -118,7 +118,7 @@ sg_status sg_outputs_run_prefixes(sg_engine *engine, const sg_spec *spec, const 
     sg_status status;
     *outputs = (sg_outputs){0};
     if (count == 0)
-        return sg_fail(SG_E_CONFIG, "the model has no train dialogs, so no beginnings of them");
+        return sg_fail(SG_E_CONFIG, "the model has no train dialogs, so it has no known beginnings");
     SG_TRY_GOTO(status, done, sg_alloc(&sequence, (int64_t)count * steps, "prefixes"));
     SG_TRY_GOTO(status, done, sg_alloc(&length, count, "prefixes"));
     sg_prefixes_list(prefixes, steps, sequence, length);

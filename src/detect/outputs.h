@@ -1,4 +1,4 @@
-/* outputs.h: what the network says of dialogs, and of every beginning of the dialogs in a trie. */
+/* outputs.h: the network's outputs for dialogs, and for every beginning in a trie. */
 #ifndef SG_DETECT_OUTPUTS_H
 #define SG_DETECT_OUTPUTS_H
 
@@ -12,9 +12,10 @@ typedef struct {
     int length;
 } sg_dialog_types;
 
-/* Pads the dialogs as the network's are and runs all of them; outputs are numbered as the dialogs, which
- * should differ (equal ones are run again).  The engine holds the weights.  SG_E_CONFIG: a dialog is empty or
- * longer than the network's L.  Allocates *outputs; release with sg_outputs_free, also after a failure. */
+/* Pads the dialogs like the network's and runs all of them; outputs are in the order of the dialogs, which
+ * should be distinct (equal ones are run again).  The engine holds the weights.  SG_E_CONFIG: a dialog is
+ * empty or longer than the network's L.  Allocates *outputs; release with sg_outputs_free, also after a
+ * failure. */
 sg_status sg_outputs_run(sg_engine *engine, const sg_spec *spec, const sg_dialog_types *dialogs, int count,
                          bool probabilities, sg_outputs *outputs);
 

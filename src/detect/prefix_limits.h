@@ -1,9 +1,9 @@
-/* prefix_limits.h: how unlike the training dialogs a dialog that still goes on may look, by its length.
+/* prefix_limits.h: how different from the training dialogs an unfinished dialog may look, by its length.
  *
  * The paper's limits (threshold.h) are for whole dialogs.  The network is less sure of a beginning that
  * several dialogs share, so each length k has limits of its own: the SG_PREFIX_QUANTILE quantile of each
  * moment over all train dialogs of k messages or more, each cut after k messages and padded as the model is.
- * At every length that share of the training dialogs, at most, is below the limit of a moment.
+ * At every length, at most that share of the training dialogs is below the limit of a moment.
  */
 #ifndef SG_DETECT_PREFIX_LIMITS_H
 #define SG_DETECT_PREFIX_LIMITS_H

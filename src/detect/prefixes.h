@@ -1,5 +1,5 @@
-/* prefixes.h: the exact set of how known dialogs begin, as a trie: the cheap first test of a dialog that is
- * still going on, and the baseline that a learned detector has to beat.
+/* prefixes.h: the exact set of beginnings of known dialogs, as a trie: the cheap first test of a dialog that
+ * is still going on, and the baseline that a learned detector has to beat.
  *
  * Node 0 is the empty prefix.  Immutable once built; safe to share between threads.
  */

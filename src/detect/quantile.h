@@ -1,4 +1,4 @@
-/* quantile.h: quantiles of values that stand for several dialogs each. */
+/* quantile.h: quantiles of weighted values. */
 #ifndef SG_DETECT_QUANTILE_H
 #define SG_DETECT_QUANTILE_H
 

@@ -35,7 +35,7 @@ static sg_status gather(entry *entries, int *used, const double *score, const in
     return SG_OK;
 }
 
-/* Entries of equal score make one point: a limit cannot part them. */
+/* Entries of equal score make one point: a limit cannot separate them. */
 static void trace(sg_roc *roc, const entry *entries, int used)
 {
     sg_roc_point at = {-INFINITY, 0, 0, 0, 0};

@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include <stdint.h>
 
-/* What a limit just above `score` makes of the dialogs: those with at most this score are flagged. */
+/* The effect of a limit just above `score`: dialogs with at most this score are flagged. */
 typedef struct {
     double score; /* -infinity in the first point: nothing is flagged */
     int64_t detections, false_alarms;
@@ -21,15 +21,15 @@ typedef struct {
     double auc;
 } sg_roc;
 
-/* Low scores mean abnormal.  Entry i has score[i] (finite), and stands for new_weight[i] dialogs that should
- * be flagged and known_weight[i] that should not; entries with neither are passed over.  SG_E_NUMERIC: a
- * score is NaN. */
+/* Low scores mean abnormal.  Entry i has score[i] (finite), and represents new_weight[i] dialogs that should
+ * be flagged and known_weight[i] that should not; entries with neither are skipped.  SG_E_NUMERIC: a score is
+ * NaN. */
 sg_status sg_roc_make(sg_roc *roc, const double *score, const int64_t *new_weight,
                       const int64_t *known_weight, int count);
 void sg_roc_free(sg_roc *roc);
 
-/* The limit that parts new and known best: entries with a lower score are flagged.  Of the limits with the
- * largest P_D - P_FA the lowest, halfway between the scores on either side of it.  Without both kinds of
+/* The limit that best separates new from known: entries with a lower score are flagged.  Of the limits with
+ * the largest P_D - P_FA the lowest, halfway between the scores on either side of it.  Without both kinds of
  * dialogs: the lowest score itself, so that none is flagged; NaN without any. */
 double sg_roc_best_limit(const sg_roc *roc);
 

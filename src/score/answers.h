@@ -1,4 +1,4 @@
-/* answers.h: what `score` keeps of answers, and how it writes them. */
+/* answers.h: how `score` keeps and writes answers. */
 #ifndef SG_SCORE_ANSWERS_H
 #define SG_SCORE_ANSWERS_H
 
@@ -24,7 +24,7 @@ void sg_answer_cache_close(sg_answer_cache *kept); /* a zeroed one is fine */
 /* Forgets all. */
 sg_status sg_answer_cache_clear(sg_answer_cache *kept);
 
-/* The number of a sequence; its verdict is there after the next fill. */
+/* The number of a sequence; its verdict is available after the next fill. */
 sg_status sg_answer_cache_find(sg_answer_cache *kept, const uint16_t *types, int length, int32_t *number);
 sg_status sg_answer_cache_fill(sg_answer_cache *kept, sg_detector *detector);
 

@@ -1,4 +1,4 @@
-/* alert.h: what `watch` has to say: one alert. */
+/* alert.h: an alert of `watch`. */
 #ifndef SG_WATCH_ALERT_H
 #define SG_WATCH_ALERT_H
 
@@ -11,7 +11,7 @@
 typedef enum {
     SG_REASON_SEQUENCE,      /* the network finds the sequence unlike what it was trained on */
     SG_REASON_PREFIX,        /* no dialog of the training set begins like this */
-    SG_REASON_TYPE,          /* a message of a type that the training set does not hold */
+    SG_REASON_TYPE,          /* a message type that the training set does not contain */
     SG_REASON_STRAY,         /* in-dialog request or response without a dialog */
     SG_REASON_SOURCE_CHANGE, /* an address unknown to the dialog */
     SG_REASON_TAG_CHANGE,    /* other tags inside an established dialog */
@@ -32,14 +32,14 @@ static inline bool sg_reason_by_source(sg_reason reason)
     return reason >= SG_REASON_FLOOD && reason < SG_REASONS;
 }
 
-/* One alert.  Texts and arrays live as long as the call that hands it over. */
+/* One alert.  Texts and arrays are valid during the call that passes it. */
 typedef struct {
     sg_reason reason;
     int64_t time_us;  /* of the message that raised it, microseconds since 1970 */
     sg_flow flow;     /* that message's */
-    bool response;    /* it was a response: then nobody is to be banned for flow.source */
-    uint64_t flow_id; /* the same for all alerts of a dialog; of a source for reasons by source.  The lower 53
-                         bits are printed, which every reader of JSON keeps */
+    bool response;    /* it was a response, so flow.source must not be banned for it */
+    uint64_t flow_id; /* the same for all alerts of a dialog; of a source for reasons by source.  Only the
+                         lower 53 bits are printed, which every JSON reader can hold */
     sg_text call_id, from_tag, to_tag; /* empty for reasons by source */
     bool call_id_cut;                  /* it was longer on the wire */
     sg_text last;                      /* method or code of that message */

@@ -15,7 +15,7 @@
 
 struct sg_alerts {
     sg_sink eve, syslog, fail2ban;
-    sg_screen *screen; /* NULL: none wanted, or standard error is no terminal */
+    sg_screen *screen; /* NULL: not requested, or standard error is not a terminal */
     bool plain;        /* lines on standard error instead */
     char model[SG_CAP_MODEL + 1];
     uint64_t written[SG_REASONS];

@@ -65,7 +65,7 @@ static sg_status follow_dialog(sg_follow *f, const sg_tracked *tracked, uint16_t
     return f->options.detectors & SG_WATCH_NETWORK ? sg_follow_ask_message(f, dialog, state) : SG_OK;
 }
 
-/* What the source does: for a response, the one it goes to. */
+/* Counts what the source does; a response counts for the address it goes to. */
 static void count_source(sg_follow *f, bool repeated)
 {
     sg_source source;
@@ -112,8 +112,9 @@ static sg_outcome outcome_of(const sg_follow *f, const sg_dialog_progress *state
     return verdict.known ? SG_OUTCOME_KNOWN : verdict.known_prefix ? SG_OUTCOME_PREFIX : SG_OUTCOME_NEW;
 }
 
-/* Whether the model is asked about a dialog that is over: as a whole, where its end settles nothing.  What
- * was cut off by us or by silence is no whole dialog, nor is one with messages that have no type. */
+/* Whether the model is asked about a dialog that is over: as a whole, where its end settles nothing.  A
+ * dialog that we or silence cut off is not a whole dialog, and neither is one with messages without a
+ * type. */
 static bool wants_whole(const sg_follow *f, const sg_dialog *dialog, const sg_dialog_progress *state,
                         sg_end end)
 {
@@ -136,7 +137,7 @@ static void report_now(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress
         sg_pending_drop(f->pending, &state->pending);
 }
 
-/* Reports the end when the network has said all that it has to say. */
+/* Reports the end once all requests of the dialog have been decided. */
 static sg_status report_later(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state, sg_end end)
 {
     sg_score_request c;
@@ -176,7 +177,7 @@ sg_status sg_follow_poll(sg_follow *f, int64_t now_us)
 
 sg_status sg_follow_flush(sg_follow *f)
 {
-    /* Scores that are still to come belong to dialogs that are still there. */
+    /* Pending scores belong to dialogs that still exist. */
     sg_score_queue_counts c;
     do {
         SG_TRY(sg_score_queue_finish(f->queue));
@@ -200,8 +201,9 @@ static sg_status check_limits(const sg_detector *detector, unsigned detectors)
     sg_prefix_limit limits;
     if (!(detectors & SG_WATCH_NETWORK) || sg_detector_limits(detector, 1, false, &limits))
         return SG_OK;
-    return sg_fail(SG_E_CONFIG, "the model has no limits for dialogs that go on; train it with "
-                                "train.prefix_limits = true");
+    return sg_fail(
+        SG_E_CONFIG,
+        "the model has no limits for unfinished dialogs; train it with train.prefix_limits = true");
 }
 
 /* What belongs to the detector at hand. */
@@ -282,7 +284,7 @@ static void add_counts(sg_score_queue_counts *to, const sg_score_queue_counts *m
     to->seconds += more->seconds;
 }
 
-/* Hands what waits for the old model to the new one.  What is too long for it is not judged. */
+/* Passes waiting requests from the old model to the new one.  Those too long for it are not judged. */
 static sg_status move_requests(sg_follow *f, sg_follow *fresh)
 {
     sg_score_request c;
@@ -306,7 +308,7 @@ static sg_status move_requests(sg_follow *f, sg_follow *fresh)
     return status;
 }
 
-/* Dialogs that go on find their place among the new model's beginnings; one with a message that has no type
+/* Ongoing dialogs get their position among the new model's beginnings; a dialog with a message without a type
  * is outside them. */
 static void place_dialogs(sg_follow *f)
 {
@@ -321,9 +323,10 @@ static void place_dialogs(sg_follow *f)
 sg_status sg_follow_reload(sg_follow *f, sg_detector *detector)
 {
     sg_follow fresh = {.options = f->options, .detector = detector};
-    sg_status status = sg_detector_same_types(f->detector, detector)
-                           ? open_detector(&fresh)
-                           : sg_fail(SG_E_CONFIG, "the new model has another alphabet; the old one stays");
+    sg_status status =
+        sg_detector_same_types(f->detector, detector)
+            ? open_detector(&fresh)
+            : sg_fail(SG_E_CONFIG, "the new model has another alphabet; the old model stays in use");
     if (status != SG_OK) {
         close_detector(&fresh);
         return status;

@@ -1,11 +1,11 @@
 /* follow.h: from SIP messages to verdicts and alerts: the pipeline of `watch`.
  *
  * Each message goes to the dialog it belongs to (sip/tracker.h) and to the counters of its source
- * (sip/sources.h).  What the dialog has become goes to the detector (detect/detector.h): a known beginning
- * costs one look-up.  For any other the model is asked about the messages so far, against the limits for that
- * length, and at the dialog's end against the paper's; what it said once is kept in a cache.
+ * (sip/sources.h).  The detector (detect/detector.h) judges the dialog so far: a known beginning costs one
+ * lookup.  For any other, the model judges the messages so far by the limits for that length, and at the
+ * dialog's end by the paper's; a cache keeps its answers.
  *
- * Live, a thread of its own scores batches from a bounded queue, the oldest being shed when it is full;
+ * Live, a separate thread scores batches from a bounded queue; when it is full, the oldest are dropped;
  * offline, batches are scored in place, so that the same file gives the same alerts in the same order.
  */
 #ifndef SG_WATCH_FOLLOW_H
@@ -57,14 +57,15 @@ typedef struct {
     sg_source_options sources;
     const sg_network *trusted; /* whose requests and refusals are not counted: proxies, registrars */
     size_t trusted_count;
-    int64_t quiet_us; /* strays are ignored for so long after the first message: dialogs began before it */
-    int batch;        /* sequences scored at once */
-    int queue;        /* waiting at the most, live */
+    int64_t
+        quiet_us; /* strays are ignored this long after the first message, because dialogs began before it */
+    int batch;    /* sequences scored at once */
+    int queue;    /* waiting at the most, live */
     bool live;
     sg_alerts *alerts;  /* may be NULL */
     sg_pcap_out *out;   /* messages of dialogs with an alert; may be NULL */
     int64_t keep_bytes; /* of messages kept for `out` */
-    /* Told of each dialog that is over, and of each alert, also without `alerts`; may be NULL. */
+    /* Called for each dialog that is over, and for each alert, even without `alerts`; may be NULL. */
     void (*ended)(void *context, const sg_followed *followed);
     sg_status (*alerted)(void *context, const sg_alert *alert);
     void *context;
@@ -90,24 +91,24 @@ typedef struct {
 
 typedef struct sg_follow sg_follow;
 
-/* Takes the detector over, and closes it on failure.  SG_E_CONFIG if it has no limits for what is asked. */
+/* Takes the detector over, and closes it on failure.  SG_E_CONFIG if it lacks limits that are needed. */
 sg_status sg_follow_open(sg_follow **follow, sg_detector *detector, const sg_follow_options *options);
 void sg_follow_close(sg_follow *follow); /* NULL is fine; flush before */
 
 sg_status sg_follow_message(sg_follow *follow, const sg_capture_item *item);
 
-/* Live: alerts of what was scored meanwhile, and the passing of time. */
+/* Live: raises alerts for what was scored meanwhile, and lets time pass. */
 sg_status sg_follow_poll(sg_follow *follow, int64_t now_us);
 
 /* Ends all dialogs, scores what waits, writes the last alerts. */
 sg_status sg_follow_flush(sg_follow *follow);
 
-/* Another model for the dialogs that go on, taken over like the first; SG_E_CONFIG if its alphabet is
- * another, and the old one stays. */
+/* Replaces the model; ongoing dialogs are kept.  The detector is taken over like the first.  SG_E_CONFIG if
+ * its alphabet differs; the old one then stays. */
 sg_status sg_follow_reload(sg_follow *follow, sg_detector *detector);
 
 void sg_follow_counts_now(sg_follow *follow, sg_follow_counts *counts);
-/* What the table on a terminal shows, but for `dropped`; valid until the next call. */
+/* What the table on a terminal shows, except `dropped`; valid until the next call. */
 void sg_follow_view(sg_follow *follow, sg_view *view);
 const char *sg_follow_engine(const sg_follow *follow);
 

@@ -60,7 +60,7 @@ bool sg_follow_mark(sg_follow *f, sg_dialog_progress *state, sg_reason reason, i
     return true;
 }
 
-/* Takes note of what the network said meanwhile. */
+/* Records what the network has said meanwhile. */
 void sg_follow_catch_up(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state)
 {
     const sg_sequence_alert *a = &f->alerted[dialog->serial % ALERTED_SLOTS];

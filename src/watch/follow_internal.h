@@ -71,14 +71,14 @@ sg_text sg_follow_last(const sg_sip_message *message, char code[8]);
 
 /* ---- follow_requests.c ---- */
 
-/* A dialog outside the trie, as it is now or as a whole, becomes a request; a request is asked about (or
- * found in the cache); all requests that have been scored are decided on. */
+/* Makes a request of a dialog outside the trie, as it is now or as a whole; submits a request (or finds it in
+ * the cache); decides on all requests that have been scored. */
 sg_status sg_follow_make_request(sg_follow *f, const sg_dialog *dialog, bool over, sg_score_request *c);
 sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_score_request *c);
 sg_status sg_follow_ask_message(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state);
 void sg_follow_decide_all(sg_follow *f);
 
-/* Whether requests of the dialog are still to be decided on. */
+/* Whether requests of the dialog are still undecided. */
 bool sg_follow_waits(const sg_follow *f, const sg_dialog_progress *state);
 
 /* A dialog is over and judged. */

@@ -57,7 +57,8 @@ static sg_status parse_address(const char *text, socket_address *address, sockle
     long port = strtol(port_text, &end, 10);
     bool brackets = length >= 2 && text[0] == '[' && colon[-1] == ']';
     if (*port_text < '0' || *port_text > '9' || *end || port > 65535 || length - 2 * brackets >= sizeof host)
-        return sg_fail(SG_E_USAGE, "'%s' is no address for metrics: give ADDRESS:PORT, as 127.0.0.1:9469",
+        return sg_fail(SG_E_USAGE,
+                       "'%s' is not an address for metrics: expected ADDRESS:PORT, such as 127.0.0.1:9469",
                        text);
     if (length > 0)
         snprintf(host, sizeof host, "%.*s", (int)(length - 2 * brackets), text + brackets);
@@ -78,8 +79,8 @@ static sg_status parse_address(const char *text, socket_address *address, sockle
             return SG_OK;
     }
     return sg_fail(SG_E_USAGE,
-                   "'%s' is no loopback address: metrics are given on 127.0.0.1 or [::1] only, and "
-                   "a proxy may carry them further",
+                   "'%s' is not a loopback address: metrics are served on 127.0.0.1 or [::1] only; use a "
+                   "proxy to reach them from elsewhere",
                    text);
 }
 
@@ -93,7 +94,7 @@ static sg_status listen_at(sg_http *server, const char *text)
     if (server->fd < 0 || setsockopt(server->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         bind(server->fd, &address.any, size) != 0 || listen(server->fd, SG_HTTP_CLIENTS) != 0 ||
         getsockname(server->fd, &address.any, &size) != 0)
-        return sg_fail(SG_E_IO, "cannot give metrics at %s: %s", text, strerror(errno));
+        return sg_fail(SG_E_IO, "cannot serve metrics at %s: %s", text, strerror(errno));
     server->port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
     return SG_OK;
 }
@@ -166,7 +167,7 @@ static bool starts_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* 200 with the page that a request line asks for, 404, or 400 for what is no GET. */
+/* 200 with the requested page, 404, or 400 if it is not a GET. */
 static int choose_page(const char *line, bool *metrics)
 {
     if (!starts_with(line, "GET /"))
@@ -189,7 +190,7 @@ static bool make_body(sg_http *server, int code, bool metrics, char **body, size
         server->write_page(server->context, out);
     else
         fputs(code == 200   ? "ok\n"
-              : code == 404 ? "not found: /metrics and /healthz are here\n"
+              : code == 404 ? "not found: try /metrics or /healthz\n"
                             : "bad request\n",
               out);
     return fclose(out) == 0;

@@ -1,4 +1,4 @@
-/* http.h: as much of an HTTP/1.1 server (RFC 9112) as two pages on a loopback address want; for metrics.c. */
+/* http.h: as much of an HTTP/1.1 server (RFC 9112) as two pages on a loopback address need; for metrics.c. */
 #ifndef SG_WATCH_HTTP_H
 #define SG_WATCH_HTTP_H
 

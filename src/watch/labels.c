@@ -35,12 +35,12 @@ static sg_status read_header(label_reader *r)
     bool more;
     SG_TRY(sg_table_next(&r->table, &more));
     if (!more)
-        return sg_fail(SG_E_FORMAT, "%s: the file is empty: labels want a header call_id,label", r->path);
+        return sg_fail(SG_E_FORMAT, "%s: the file is empty; expected a header call_id,label", r->path);
     r->call_id = find_column(&r->table, call_ids, 4);
     r->label = find_column(&r->table, (const char *const[]){"label"}, 1);
     r->scenario = find_column(&r->table, (const char *const[]){"scenario"}, 1);
     if (r->call_id < 0 || r->label < 0)
-        return sg_fail(SG_E_FORMAT, "%s:1: no column %s: labels want a header call_id,label", r->path,
+        return sg_fail(SG_E_FORMAT, "%s:1: no column %s; expected a header call_id,label", r->path,
                        r->call_id < 0 ? "call_id" : "label");
     return SG_OK;
 }
@@ -81,7 +81,7 @@ static sg_status add_entry(sg_labels *labels, const label_reader *r)
     if (table->fault)
         return sg_fail(SG_E_FORMAT, "%s:%lld: %s", r->path, (long long)table->line, table->fault);
     if (table->cells <= r->call_id || table->cells <= r->label || !*table->cell[r->call_id])
-        return sg_fail(SG_E_FORMAT, "%s:%lld: no Call-ID or no label", r->path, (long long)table->line);
+        return sg_fail(SG_E_FORMAT, "%s:%lld: Call-ID or label is missing", r->path, (long long)table->line);
     SG_TRY(read_class(labels, r, &class));
     char *call_id = table->cell[r->call_id];
     if (strlen(call_id) > SG_CALL_ID_KEPT)
@@ -109,7 +109,7 @@ static sg_status read_labels(sg_labels *labels, label_reader *r)
         if (more)
             SG_TRY(add_entry(labels, r));
     }
-    return labels->count ? SG_OK : sg_fail(SG_E_FORMAT, "%s: there are no labels below the header", r->path);
+    return labels->count ? SG_OK : sg_fail(SG_E_FORMAT, "%s: no labels below the header", r->path);
 }
 
 static sg_status open_labels(sg_labels *labels, const char *path)
@@ -225,8 +225,8 @@ sg_status sg_labels_check(const sg_labels *labels)
     if (missing == 0)
         return SG_OK;
     return sg_fail(SG_E_FORMAT,
-                   "%s:%lld: no dialog has the Call-ID '%.80s' (%d of %d labels name none): are "
-                   "these the labels of this capture?",
+                   "%s:%lld: no dialog has the Call-ID '%.80s' (%d of %d labels match none): are these the "
+                   "labels of this capture?",
                    labels->path, (long long)labels->entry[first].line,
                    sg_text_set_text(&labels->call_ids, first), (int)missing, (int)labels->count);
 }

@@ -1,9 +1,10 @@
-/* labels.h: what each dialog of a capture is in truth, to be compared with the alerts (`watch -r --labels`).
+/* labels.h: the true labels of the dialogs of a capture, for comparison with the alerts (`watch -r
+ * --labels`).
  *
  * The file is a table (corpus/table_reader.h) with a header that holds call_id and label; other columns are
- * ignored, but for `scenario`: where it is there, it names the class of what is not normal.  The label
- * "normal" (in any case) is normal, any other one is an attack.  The unit is the Call-ID, all dialogs that
- * bear it taken together; of longer ones the first SG_CALL_ID_KEPT bytes count.
+ * ignored, except `scenario`, which names the class of whatever is not normal.  The label "normal" (in any
+ * case) is normal, any other one is an attack.  The unit is the Call-ID, all dialogs that bear it taken
+ * together; of longer ones the first SG_CALL_ID_KEPT bytes count.
  *
  * A Call-ID is detected by an alert of its own, or by one about its source: an alert by source covers the
  * Call-IDs begun by that address which went on within SG_LABELS_NEAR_S seconds of it, since one probe of a

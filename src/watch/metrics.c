@@ -89,10 +89,11 @@ static sg_status check_metric(const sg_metric *m)
     if (!is_name(m->name, false))
         return sg_fail(SG_E_INTERNAL, "'%s' cannot name a metric", m->name ? m->name : "");
     if (!m->help || strpbrk(m->help, "\\\n") || (!m->count == !m->read))
-        return sg_fail(SG_E_INTERNAL, "the metric %s wants a help line and one source of its value", m->name);
+        return sg_fail(SG_E_INTERNAL, "the metric %s needs a help line and exactly one source of its value",
+                       m->name);
     for (int i = 0; i < SG_METRIC_LABELS && m->label[i].name; i++)
         if (!is_name(m->label[i].name, true) || !is_value(m->label[i].value))
-            return sg_fail(SG_E_INTERNAL, "label %d of the metric %s is not fit for one", i + 1, m->name);
+            return sg_fail(SG_E_INTERNAL, "label %d of the metric %s is not valid", i + 1, m->name);
     return SG_OK;
 }
 
@@ -123,7 +124,7 @@ static sg_status find_place(sg_metrics *metrics, const series *s, series ***plac
         if (strcmp(other->name, s->name) != 0)
             continue;
         if (strcmp(other->head, s->head) == 0)
-            return sg_fail(SG_E_INTERNAL, "the metric %s is there already", s->head);
+            return sg_fail(SG_E_INTERNAL, "the metric %s exists already", s->head);
         if (other->type != s->type || strcmp(other->help, s->help) != 0)
             return sg_fail(SG_E_INTERNAL, "the metric %s has another type or help line elsewhere", s->head);
         after = &(*end)->next;

@@ -36,9 +36,9 @@ typedef struct {
 
 typedef struct sg_metrics sg_metrics;
 
-/* Listens at `address`: "127.0.0.1:9469", "[::1]:9469", "localhost:9469", "9469"; port 0 takes any.
- * timeout_s 0: 5 seconds.  SG_E_USAGE for an address that is none or not of this machine alone, SG_E_IO if
- * it cannot be had.  `address` NULL: no server, for sg_metrics_write alone. */
+/* Listens at `address`: "127.0.0.1:9469", "[::1]:9469", "localhost:9469", "9469"; port 0 takes any. timeout_s
+ * 0: 5 seconds.  SG_E_USAGE if it is not an address or not a loopback address, SG_E_IO if it cannot be bound.
+ * `address` NULL: no server, for sg_metrics_write alone. */
 sg_status sg_metrics_open(sg_metrics **metrics, const char *address, double timeout_s);
 void sg_metrics_close(sg_metrics *metrics); /* NULL is fine */
 
@@ -46,8 +46,8 @@ void sg_metrics_close(sg_metrics *metrics); /* NULL is fine */
  * known name, or more than SG_METRICS_MAX series. */
 sg_status sg_metrics_add(sg_metrics *metrics, const sg_metric *metric);
 
-/* Accepts, reads and answers, as far as that goes without waiting.  To be called several times a second;
- * calls less than 10 ms after the last do nothing, so that it may stand in a busy loop.  NULL is fine. */
+/* Accepts, reads and answers as far as possible without waiting.  Call it several times a second; calls less
+ * than 10 ms after the last do nothing, so a busy loop may call it.  NULL is fine. */
 void sg_metrics_poll(sg_metrics *metrics);
 
 /* All metrics as /metrics has them. */

@@ -1,5 +1,5 @@
-/* kept.h: the messages of dialogs that may still raise an alert, for -O: once one does, those kept so far and
- * all that follow are written.  Bounded: what finds no room is counted.
+/* pending_packets.h: the messages of dialogs that may still raise an alert, for -O. Once a dialog does, its
+ * messages so far and all later ones are written.  Memory is bounded: messages without room are counted.
  */
 #ifndef SG_WATCH_PENDING_PACKETS_H
 #define SG_WATCH_PENDING_PACKETS_H
@@ -17,7 +17,7 @@ typedef struct {
 sg_status sg_pending_open(sg_pending_packets **kept, sg_pcap_out *out, int64_t bytes_max);
 void sg_pending_close(sg_pending_packets *kept); /* NULL is fine; dialogs have been dropped before */
 
-/* Takes in a message of a dialog, or writes it if the dialog is released. */
+/* Keeps a message of a dialog, or writes it if the dialog is released. */
 sg_status sg_pending_message(sg_pending_packets *kept, sg_pending_dialog *dialog,
                              const sg_capture_item *item);
 

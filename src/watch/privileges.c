@@ -43,7 +43,7 @@ static sg_status find_user(const char *name, char *bytes, identity *who)
     } else {
         int error = getpwnam_r(name, &entry, bytes, ENTRY_BYTES, &found);
         if (!found)
-            return sg_fail(SG_E_USAGE, "there is no user '%s'%s%s: name one that exists, or a number", name,
+            return sg_fail(SG_E_USAGE, "unknown user '%s'%s%s: name an existing one, or a number", name,
                            error ? ": " : "", error ? strerror(error) : "");
         who->uid = entry.pw_uid;
     }
@@ -63,7 +63,7 @@ static sg_status find_group(const char *name, char *bytes, identity *who)
     }
     int error = getgrnam_r(name, &entry, bytes, ENTRY_BYTES, &found);
     if (!found)
-        return sg_fail(SG_E_USAGE, "there is no group '%s'%s%s: name one that exists, or a number", name,
+        return sg_fail(SG_E_USAGE, "unknown group '%s'%s%s: name an existing one, or a number", name,
                        error ? ": " : "", error ? strerror(error) : "");
     who->gid = entry.gr_gid;
     return SG_OK;
@@ -75,7 +75,7 @@ static sg_status find_identity(const char *user, identity *who)
     const char *colon = strchr(user, ':');
     size_t length = colon ? (size_t)(colon - user) : strlen(user);
     if (length == 0 || length >= sizeof name || (colon && !colon[1]))
-        return sg_fail(SG_E_USAGE, "'%.80s' is no user: give NAME, NAME:GROUP, UID or UID:GID", user);
+        return sg_fail(SG_E_USAGE, "'%.80s' is not a user: expected NAME, NAME:GROUP, UID or UID:GID", user);
     memcpy(name, user, length);
     name[length] = '\0';
     SG_TRY(sg_alloc(&bytes, ENTRY_BYTES, "a user's entry"));
@@ -114,7 +114,7 @@ static sg_status become(const identity *who, const char *user)
         return sg_fail(SG_E_IO, "cannot become the user %s: %s%s", user, strerror(errno),
                        errno == EPERM ? " (only root can)" : "");
     if (!is_settled(who) || setuid(0) == 0 || setgid(0) == 0)
-        return sg_fail(SG_E_IO, "the system did not make this process the user %s for good", user);
+        return sg_fail(SG_E_IO, "the system did not change this process to the user %s permanently", user);
     return SG_OK;
 }
 

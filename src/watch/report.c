@@ -47,7 +47,7 @@ sg_status sg_watch_register(sg_metrics *metrics, const sg_watch_snapshot *s)
         {"sipgpu_dialogs", "Dialogs followed now.", SG_METRIC_GAUGE, &f->tracker.dialogs},
         {"sipgpu_tracker_bytes", "Memory of the dialogs.", SG_METRIC_GAUGE, &f->tracker.bytes},
         {"sipgpu_sources", "Source addresses followed now.", SG_METRIC_GAUGE, &f->sources.sources},
-        {"sipgpu_prefix_hits_total", "Messages that kept to a known beginning.", SG_METRIC_COUNTER,
+        {"sipgpu_prefix_hits_total", "Messages within a known beginning.", SG_METRIC_COUNTER,
          &f->prefix_hits},
         {"sipgpu_cache_hits_total", "Other beginnings scored before.", SG_METRIC_COUNTER, &f->cache_hits},
         {"sipgpu_scored_total", "Beginnings that the network scored.", SG_METRIC_COUNTER, &f->scored},
@@ -68,7 +68,7 @@ sg_status sg_watch_register(sg_metrics *metrics, const sg_watch_snapshot *s)
         SG_TRY(add(metrics, "sipgpu_alerts_total", "Alerts, by reason.", SG_METRIC_COUNTER, "reason",
                    sg_reason_name((sg_reason)r), &f->alerts[r]));
     for (int c = 0; c < SG_COUNT_NUMBER; c++)
-        SG_TRY(add(metrics, "sipgpu_capture_total", "What was read, and what was passed over and why.",
+        SG_TRY(add(metrics, "sipgpu_capture_total", "What was read, and what was skipped and why.",
                    SG_METRIC_COUNTER, "what", sg_count_name((sg_count)c), &s->capture.count[c]));
     return SG_OK;
 }

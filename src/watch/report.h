@@ -11,7 +11,7 @@
 typedef struct {
     sg_follow_counts follow;
     sg_counts capture;
-    uint64_t alerts_lost; /* lines that a place lost */
+    uint64_t alerts_lost; /* lines that a sink lost */
 } sg_watch_snapshot;
 
 typedef struct {

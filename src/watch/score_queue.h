@@ -56,15 +56,15 @@ sg_status sg_score_queue_open(sg_score_queue **queue, sg_detector *detector, int
                               bool live);
 void sg_score_queue_close(sg_score_queue *queue); /* NULL is fine; stops the thread, drops what waits */
 
-/* Queues a request and empties *c; or hands over in *c the oldest one, which is shed for it (it has a call_id
- * then).  Offline this may score a batch. */
+/* Queues a request and empties *c; or returns in *c the oldest one, which was dropped for it (it has a
+ * call_id then).  Offline this may score a batch. */
 sg_status sg_score_queue_add(sg_score_queue *queue, sg_score_request *c);
 
 /* The next request that has been scored, false if there is none yet; release with sg_score_request_free. */
 bool sg_score_queue_next(sg_score_queue *queue, sg_score_request *c);
 
-/* Takes the oldest request that waits out of the queue, unscored; false if there is none.  From the first
- * call on no more are scored, so that a later request is not decided before one that was taken out. */
+/* Removes the oldest waiting request from the queue, unscored; false if there is none.  From the first call
+ * on no more are scored, so that a later request is not decided before one that was taken out. */
 bool sg_score_queue_withdraw(sg_score_queue *queue, sg_score_request *c);
 
 /* Waits until all is scored.  Fails as the engine failed. */

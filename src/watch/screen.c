@@ -45,7 +45,7 @@ struct sg_screen {
     sg_line line, row;
 };
 
-/* To the terminal, as much as it takes; gives up when it has taken nothing for timeout_ms. */
+/* Writes to the terminal as much as it takes; gives up when it has taken nothing for timeout_ms. */
 static void send_text(int fd, const char *data, size_t length, int timeout_ms)
 {
     while (length > 0 && poll(&(struct pollfd){fd, POLLOUT, 0}, 1, timeout_ms) > 0) {

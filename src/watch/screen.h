@@ -1,7 +1,7 @@
 /* screen.h: the latest alerts and dialogs as a table on a terminal; for alert_outlets.c.
  *
- * Drawn on the alternate screen, at most 4 times a second, never waiting for the terminal; bytes from the
- * wire appear as printable ASCII only.
+ * Drawn on the alternate screen, at most 4 times a second, never waiting for the terminal; text from the
+ * network appears as printable ASCII only.
  */
 #ifndef SG_WATCH_SCREEN_H
 #define SG_WATCH_SCREEN_H
@@ -37,10 +37,10 @@ void sg_screen_add(sg_screen *screen, const sg_alert *alert);
 
 bool sg_screen_is_due(const sg_screen *screen);
 
-/* `view` may be NULL: then the numbers and dialogs of the last one stand. */
+/* If `view` is NULL, the numbers and dialogs of the last one are shown. */
 void sg_screen_draw(sg_screen *screen, const sg_view *view, uint64_t lost);
 
-/* Gives the terminal back as it was.  NULL is fine. */
+/* Restores the terminal.  NULL is fine. */
 void sg_screen_close(sg_screen *screen);
 
 #endif

@@ -34,8 +34,8 @@ static void fails(sg_sink *sink, int error)
 {
     double now = sg_seconds();
     if (!sink->down && now - sink->warned_at >= WARN_S) {
-        sg_warn("%s: %s; alerts for it are lost until it takes them again", title(sink),
-                error == EAGAIN ? "its reader does not keep up" : strerror(error));
+        sg_warn("%s: %s; its alerts are lost until it accepts them again", title(sink),
+                error == EAGAIN ? "its reader is too slow" : strerror(error));
         sink->warned_at = now;
     }
     sink->down = true;
@@ -50,7 +50,7 @@ static void loses(sg_sink *sink, uint64_t lines)
 static void works(sg_sink *sink)
 {
     if (sink->down && sink->missed)
-        sg_note("%s takes alerts again; %llu were lost", title(sink), (unsigned long long)sink->missed);
+        sg_note("%s accepts alerts again; %llu were lost", title(sink), (unsigned long long)sink->missed);
     sink->down = false;
     sink->missed = 0;
 }
@@ -71,7 +71,7 @@ static sg_status set_path(sg_sink *sink, const char *path, sg_sink_kind kind, si
     return SG_OK;
 }
 
-/* Not to wait for the reader of a FIFO, nor to make a terminal ours. */
+/* Does not wait for the reader of a FIFO, and does not make a terminal the controlling one. */
 static int open_path(const char *path)
 {
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
@@ -95,7 +95,7 @@ sg_status sg_sink_open_file(sg_sink *sink, const char *path, bool patient)
         int error = errno;
         sink->kind = SG_SINK_NONE;
         return sg_fail(SG_E_IO, "cannot open '%s' for alerts: %s", path,
-                       error == ENXIO ? "nobody reads this pipe or socket (a socket is given as unix:PATH)"
+                       error == ENXIO ? "nobody reads this pipe or socket (write unix:PATH for a socket)"
                                       : strerror(error));
     }
     look_at(sink);
@@ -130,7 +130,7 @@ static ssize_t write_quietly(int fd, const struct iovec *parts, int count)
     return n;
 }
 
-/* Waits until the reader of a pipe has made room; a signal ends the patience.  0 or an error number. */
+/* Waits until the reader of a pipe has made room; a signal ends the wait.  Returns 0 or an error number. */
 static int wait_for_reader(const sg_sink *sink)
 {
     int timeout = sink->patient ? -1 : sink->down ? 0 : IMPATIENT_MS;
@@ -204,7 +204,7 @@ void sg_sink_reopen(sg_sink *sink)
         return;
     int fd = open_path(sink->path);
     if (fd < 0) {
-        sg_warn("%s cannot be opened again: %s; the old file goes on", title(sink), strerror(errno));
+        sg_warn("%s cannot be reopened: %s; the old file stays in use", title(sink), strerror(errno));
         return;
     }
     close(sink->fd);

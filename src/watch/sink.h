@@ -1,7 +1,8 @@
-/* sink.h: where lines go: a file or pipe, a unix stream socket, the system's log.  For alert_outlets.c.
+/* sink.h: a destination of lines: a file or pipe, a unix stream socket, or the system log.  For
+ * alert_outlets.c.
  *
- * None of them ends the process: SIGPIPE and SIGXFSZ of a write are caught, what fails is reported once an
- * outage and counted, and the sink is tried again.
+ * A failing sink never ends the process: SIGPIPE and SIGXFSZ of a write are caught, each outage is reported
+ * once, lost lines are counted, and the sink is tried again.
  */
 #ifndef SG_WATCH_SINK_H
 #define SG_WATCH_SINK_H
@@ -48,10 +49,10 @@ void sg_sink_write(sg_sink *sink, const char *line, size_t length);
 /* Sends what waits and connects again, at most once a second. */
 void sg_sink_tick(sg_sink *sink);
 
-/* Opens a file again under its name; the old one goes on if that fails. */
+/* Reopens a file by its name; if that fails, the old one stays in use. */
 void sg_sink_reopen(sg_sink *sink);
 
-/* Waiting lines have a second to go; then closes.  A sink of all zeros is fine. */
+/* Gives waiting lines one second, then closes.  A sink of all zeros is fine. */
 void sg_sink_close(sg_sink *sink);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct {
 struct sg_verdict_cache {
     entry *entries; /* [buckets][WAYS] */
     uint64_t mask;  /* buckets - 1 */
-    uint64_t seed;  /* random: who sends messages must not choose buckets */
+    uint64_t seed;  /* random, so that senders cannot choose buckets */
     uint32_t clock; /* of uses */
 };
 

@@ -268,7 +268,7 @@ def test_a_device_that_runs_out_of_memory(gpu: Sipgpu, corpus: Path, tmp_path: P
 def test_a_device_too_small(gpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     line = gpu.refuses("train", "--corpus", corpus, "--out", tmp_path / "run", "--device", "cuda", *RUN, alone=False,
                        names=("MiB",), env={"CUDA_EMULATOR_MEMORY": str(65 << 20)})
-    assert "wanted" in line
+    assert "needs" in line
 
 
 # ---- many runs at once ----

@@ -210,7 +210,7 @@ def test_consumers(installed: Path, sipm: dict[str, Path], tmp_path: Path):
     run("cmake", "-S", tmp_path, "-B", tmp_path / "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={installed}",
         "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror")
     run("cmake", "--build", tmp_path / "build", "-j", "2")
-    assert run(tmp_path / "build/cpp").startswith("0.1")
+    assert run(tmp_path / "build/cpp").startswith("0.2")
     flags = run("pkg-config", "--cflags", "--libs", "sipdetect",
                 env={**os.environ, "PKG_CONFIG_PATH": str(installed / "lib/pkgconfig")}).split()
     run("cc", "-o", tmp_path / "by_pkg_config", tmp_path / "main.c", *flags, f"-Wl,-rpath,{installed}/lib")

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UNIT_MULTIPLE = 16 }; /* rows of 32 bytes in bf16: what tensor cores and cache sectors want */
+enum { UNIT_MULTIPLE = 16 }; /* rows of 32 bytes in bf16, which suits tensor cores and cache sectors */
 
 /* ---- steps ---- */
 

@@ -46,7 +46,7 @@ sg_status sg_gpu_count(int *count)
         if (driver == 0)
             return sg_fail(SG_E_DEVICE, "no NVIDIA driver is installed");
         return sg_fail(SG_E_DEVICE,
-                       "the NVIDIA driver is too old: it is for CUDA %d.%d, this is built with %d.%d",
+                       "the NVIDIA driver is too old: it supports CUDA %d.%d, this program needs %d.%d",
                        driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
     }
     SG_CUDA(error, "looking for GPUs");
@@ -58,11 +58,11 @@ static sg_status read_properties(int index, struct cudaDeviceProp *properties)
     int count;
     SG_TRY(sg_gpu_count(&count));
     if (index >= count)
-        return sg_fail(SG_E_DEVICE, "there is no GPU number %d; the machine has %d", index, count);
+        return sg_fail(SG_E_DEVICE, "GPU number %d does not exist; the machine has %d", index, count);
     SG_CUDA(cudaGetDeviceProperties(properties, index), "reading the properties of the GPU");
     int sm = 10 * properties->major + properties->minor;
     if (sm < OLDEST_SM)
-        return sg_fail(SG_E_DEVICE, "%s is too old (sm_%d): sm_%d is the least", properties->name, sm,
+        return sg_fail(SG_E_DEVICE, "%s is too old (sm_%d): at least sm_%d is needed", properties->name, sm,
                        OLDEST_SM);
     return SG_OK;
 }
@@ -84,7 +84,7 @@ static sg_status choose_precision(sg_gpu *gpu, sg_precision precision)
 {
     int sm = 10 * gpu->properties.major + gpu->properties.minor;
     if (sm < BF16_SM && (precision == SG_PRECISION_BF16 || precision == SG_PRECISION_TF32))
-        return sg_fail(SG_E_DEVICE, "precision = %s wants sm_%d or newer; %s is sm_%d: use fp32",
+        return sg_fail(SG_E_DEVICE, "precision = %s needs sm_%d or newer; %s is sm_%d: use fp32",
                        precision == SG_PRECISION_BF16 ? "bf16" : "tf32", BF16_SM, gpu->properties.name, sm);
     if (precision == SG_PRECISION_AUTO)
         precision = sm < BF16_SM ? SG_PRECISION_FP32 : SG_PRECISION_BF16;
@@ -175,7 +175,7 @@ sg_status sg_gpu_reserve(sg_gpu *gpu, sg_block *block, size_t count, size_t size
 {
     size_t bytes, free_bytes = 0, all = 0;
     if (__builtin_mul_overflow(count ? count : 1, size, &bytes))
-        return sg_fail(SG_E_MEMORY, "%s: more memory than there can be", what);
+        return sg_fail(SG_E_MEMORY, "%s: more memory than any GPU has", what);
     if (block->data && bytes <= block->bytes)
         return SG_OK;
     if (block->data)
@@ -191,7 +191,7 @@ sg_status sg_gpu_reserve(sg_gpu *gpu, sg_block *block, size_t count, size_t size
         SG_CUDA(error, what);
     (void)cudaGetLastError();
     (void)cudaMemGetInfo(&free_bytes, &all);
-    return sg_fail(SG_E_MEMORY, "%s: %.1f MiB are wanted, the GPU has %.1f of %.1f MiB free", what,
+    return sg_fail(SG_E_MEMORY, "%s: needs %.1f MiB, the GPU has %.1f of %.1f MiB free", what,
                    (double)bytes / 0x1p20, (double)free_bytes / 0x1p20, (double)all / 0x1p20);
 }
 

@@ -1,8 +1,8 @@
-/* device.h: what both GPU engines stand on: one stream and one cuBLAS handle of one device, memory that
- * grows, products, weights in padded layout, Adam, steps in flight, times by phase.
+/* device.h: the basis of both GPU engines: one stream and one cuBLAS handle of one device, memory that grows,
+ * products, weights in padded layout, Adam, steps in flight, times by phase.
  *
- * Every call's status is checked.  Errors of the driver become SG_E_DEVICE, a full device SG_E_MEMORY, each
- * with one sentence that names what was being done.
+ * Every call's status is checked.  Driver errors become SG_E_DEVICE, a full device SG_E_MEMORY, each with a
+ * message that names what was being done.
  */
 #ifndef SG_ENGINE_CUDA_DEVICE_H
 #define SG_ENGINE_CUDA_DEVICE_H
@@ -34,7 +34,7 @@ sg_status sg_cublas_failed(int error, const char *what, const char *file, int li
 
 enum { SG_SPANS_MAX = 4096, SG_STAGES = 2 };
 
-/* A stretch of a step's work, between two events, while times are taken. */
+/* Part of a step's work, between two events, while times are taken. */
 typedef struct {
     cudaEvent_t begin, end;
     sg_phase phase;
@@ -72,8 +72,8 @@ typedef struct {
 /* Number of devices a module can use, and why not if there are none: "no NVIDIA driver is loaded", ... */
 sg_status sg_gpu_count(int *count);
 
-/* One line on device `index`: name, architecture, memory, driver and CUDA versions; SG_E_DEVICE if it is too
- * old (below sm_75) or not there. */
+/* One line about device `index`: name, architecture, memory, driver and CUDA versions; SG_E_DEVICE if it is
+ * too old (below sm_75) or missing. */
 sg_status sg_gpu_describe(int index, char *text, size_t size);
 
 /* Opens device `index`; checks that it can compute in `precision` (auto: bf16 from sm_80 on, else fp32). */
@@ -82,7 +82,7 @@ void sg_gpu_close(sg_gpu *gpu); /* a zeroed struct is fine */
 
 const char *sg_gpu_precision_name(const sg_gpu *gpu);
 
-/* Makes the device current in this thread: at the start of every call from outside. */
+/* Makes the device current in this thread; call it at the start of every call from outside. */
 sg_status sg_gpu_enter(const sg_gpu *gpu);
 
 /* Waits for everything enqueued; errors of kernels surface here. */
@@ -91,8 +91,8 @@ sg_status sg_gpu_wait(const sg_gpu *gpu);
 /* ---- memory ---- */
 
 /* Device memory that grows: *memory is replaced by at least `count` elements of `size` bytes if *capacity is
- * less; what was in it is lost.  Waits for the stream before it frees.  SG_E_MEMORY says how much of `what`
- * was wanted and how much is free. */
+ * less; what was in it is lost.  Waits for the stream before it frees.  SG_E_MEMORY says how much `what`
+ * needs and how much is free. */
 typedef struct {
     void *data;
     size_t bytes;

@@ -1,5 +1,5 @@
-/* device_engine.h: what both GPU engines are alike in: the state that each begins with, and the calls of a
- * backend that need no more than that.
+/* device_engine.h: what both GPU engines share: the state that each starts with, and the backend calls that
+ * need only this state.
  */
 #ifndef SG_ENGINE_CUDA_DEVICE_ENGINE_H
 #define SG_ENGINE_CUDA_DEVICE_ENGINE_H
@@ -33,7 +33,7 @@ typedef struct {
     sg_block partial; /* of row sums */
     char description[160];
     int cudnn;  /* its version; 0: not used */
-    bool stale; /* what the engine derives from the weights is older than they are */
+    bool stale; /* what the engine derives from the weights is out of date */
     /* Enqueues forward and backward of a batch: gradients are in weights.gradient, loss and right in
      * steps.device. */
     sg_status (*enqueue)(void *self, const sg_batch *batch);

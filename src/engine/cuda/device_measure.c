@@ -1,8 +1,8 @@
-/* device_measure.c: what is measured by launching it back to back, often enough to last some milliseconds:
- * the products of steps, and what the device can do at the most.
+/* device_measure.c: measures work by launching it back to back, often enough to last some milliseconds: the
+ * products of steps, and the limits of the device.
  *
- * Events around a product of 10 us would measure the events, so products are only noted while the steps run;
- * once times are collected, those of each phase are launched on operands of their own.
+ * Events around a product of 10 us would measure the events, so products are only recorded while the steps
+ * run; when times are collected, those of each phase are launched on separate operands.
  */
 #include "engine/cuda/device.h"
 

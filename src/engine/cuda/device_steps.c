@@ -1,4 +1,4 @@
-/* device_steps.c: what steps in flight say, brought to the host one behind the other. */
+/* device_steps.c: brings the results of steps in flight to the host, one after another. */
 #include "engine/cuda/device.h"
 
 _Static_assert((int)SG_STEPS_MAX == (int)SG_STEPS_IN_FLIGHT, "a place for each step in flight");

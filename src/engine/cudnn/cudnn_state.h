@@ -2,11 +2,11 @@
  * unique rows, as one who looks for them would.
  *
  * Sequences are run for all of their steps: x is one-hot [T, S, M], y the states of the top layer [T, S, H].
- * cuDNN knows nothing of prefixes, so training runs a plan with batching `trie` like one that is `dense`:
- * every row of the batch is a sequence, S = B.  With `unique`, S is the number of leaves.  The heads K are
- * the rows, or those of the plan.  Inference runs leaves.  The weights, their gradients and Adam's state are
- * kept in Keras' layout (device.h); cuDNN reads copies in its own layout, made anew after each update, and
- * writes gradients in that layout.
+ * cuDNN does not know prefixes, so training runs a plan with batching `trie` like one that is `dense`: every
+ * row of the batch is a sequence, S = B.  With `unique`, S is the number of leaves.  The heads K are the
+ * rows, or those of the plan.  Inference runs leaves.  The weights, their gradients and Adam's state are kept
+ * in Keras' layout (device.h); cuDNN reads copies in its own layout, made anew after each update, and writes
+ * gradients in that layout.
  *
  *   cudnn_engine.c   opening, closing, the module
  *   cudnn_weights.c  the RNN descriptor, and weights and gradients from one layout to the other
@@ -23,7 +23,7 @@
 /* ---- errors ---- */
 
 /* Turns a failed call into SG_E_DEVICE, or SG_E_MEMORY if cuDNN ran out of it; `what` is "running the LSTM
- * forward" and the like.  The sentence holds what cuDNN itself says of its last error. */
+ * forward" and the like.  The message includes cuDNN's own account of its last error. */
 sg_status sg_cudnn_failed(int error, const char *what, const char *file, int line);
 
 #define SG_CUDNN(call, what)                                               \

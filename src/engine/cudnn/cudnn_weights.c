@@ -48,7 +48,7 @@ static sg_status check_tensor(const sg_cudnn *cudnn, cudnnTensorDescriptor_t des
     for (int d = 0; d < rank && d < 3; d++)
         found *= dims[d];
     if (type != cudnn->type || found != count)
-        return sg_fail(SG_E_DEVICE, "this cuDNN has %lld weights of type %d where %lld of type %d are wanted",
+        return sg_fail(SG_E_DEVICE, "this cuDNN has %lld weights of type %d, expected %lld of type %d",
                        (long long)found, (int)type, (long long)count, (int)cudnn->type);
     return SG_OK;
 }

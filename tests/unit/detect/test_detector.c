@@ -123,7 +123,7 @@ static void dialogs_that_the_model_cannot_take(void **state)
     const sg_dialog_types wrong[2] = {{types, LONGEST + 1}, {types, 0}};
     sg_verdict v;
     for (int i = 0; i < 2; i++)
-        assert_fails(SG_E_CONFIG, "the model takes 1 to 7", sg_detector_judge(d, &wrong[i], 1, &v));
+        assert_fails(SG_E_CONFIG, "must be from 1 to 7", sg_detector_judge(d, &wrong[i], 1, &v));
     assert_ok(sg_detector_judge(d, NULL, 0, NULL));
     sg_detector_close(d);
 }

@@ -153,7 +153,7 @@ static void labels_of_another_capture_are_an_error(void **state)
     assert_ok(open_labels(&labels, sample));
     note(labels, "n1", 1, 100, 110);
     note(labels, "b1", 1, 100, 110);
-    assert_fails(SG_E_FORMAT, "labels.csv:3: no dialog has the Call-ID 'n2' (6 of 8 labels name none)",
+    assert_fails(SG_E_FORMAT, "labels.csv:3: no dialog has the Call-ID 'n2' (6 of 8 labels match none)",
                  sg_labels_check(labels));
     sg_labels_close(labels);
 }
@@ -166,11 +166,11 @@ static void files_that_are_no_labels_are_refused(void **state)
     } cases[] = {
         {"", "labels.csv: the file is empty"},
         {"\n\n", "labels.csv: the file is empty"},
-        {"call_id,label\n", "there are no labels below the header"},
+        {"call_id,label\n", "no labels below the header"},
         {"call_id,class\na,b\n", "labels.csv:1: no column label"},
         {"id,label\na,b\n", "labels.csv:1: no column call_id"},
-        {"call_id,label\na\n", "labels.csv:2: no Call-ID or no label"},
-        {"call_id,label\n,normal\n", "labels.csv:2: no Call-ID or no label"},
+        {"call_id,label\na\n", "labels.csv:2: Call-ID or label is missing"},
+        {"call_id,label\n,normal\n", "labels.csv:2: Call-ID or label is missing"},
         {"call_id,label\na,\n", "labels.csv:2: the label is empty"},
         {"call_id,label\na,x\x1by\n",
          "labels.csv:2: the label is empty, longer than 64 bytes or not printable"},

@@ -112,7 +112,7 @@ static void unfit_metrics_are_refused(void **state)
           .help = "Share of time at work.",
           .type = SG_METRIC_GAUGE,
           .count = &messages},
-         "there already"},
+         "exists already"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_fails(SG_E_INTERNAL, cases[i].error, sg_metrics_add(metrics, &cases[i].metric));
@@ -135,11 +135,11 @@ static void only_this_machine_is_served(void **state)
     static const char *const strangers[] = {"0.0.0.0:9469", "192.0.2.1:9469", "[::]:9469", "[2001:db8::1]:1",
                                             ":::1"};
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
-        assert_fails(SG_E_USAGE, "no loopback address", sg_metrics_open(&metrics, strangers[i], 0));
+        assert_fails(SG_E_USAGE, "not a loopback address", sg_metrics_open(&metrics, strangers[i], 0));
     static const char *const nonsense[] = {
         "", ":", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "127.0.0.1:-1", "x"};
     for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
-        assert_fails(SG_E_USAGE, "is no address for metrics", sg_metrics_open(&metrics, nonsense[i], 0));
+        assert_fails(SG_E_USAGE, "is not an address for metrics", sg_metrics_open(&metrics, nonsense[i], 0));
     static const char *const fine[] = {"127.0.0.1:0", "localhost:0", "0", ":0", "127.1.2.3:0"};
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
         assert_ok(sg_metrics_open(&metrics, fine[i], 0));
