@@ -103,9 +103,7 @@ sg_status sg_report_runs(const sg_run_result *runs, int count, FILE *out)
     runs_heads(&t);
     for (int i = 0; i < count; i++)
         runs_row(&t, &runs[i]);
-    sg_status status = sg_text_table_write(&t, out);
-    sg_text_table_free(&t);
-    return status;
+    return sg_text_table_finish(&t, out);
 }
 
 /* ---- Tables V and VI ---- */
@@ -171,8 +169,7 @@ sg_status sg_report_table5(const sg_run_result *runs, int count, const sg_run_re
                          strchr(ensembles[m].model, '-') ? NAN : paper[s], values);
             sg_text_table_share(&t, ensembles[m].ceiling[s]);
         }
-    sg_status status = sg_text_table_write(&t, out);
-    sg_text_table_free(&t);
+    sg_status status = sg_text_table_finish(&t, out);
     free(values);
     return status;
 }
@@ -209,8 +206,7 @@ sg_status sg_report_table6(const sg_run_result *runs, int count, const sg_run_re
                 sg_text_table_cell(&t, "%s", csv ? (k ? "p_fa" : "p_d") : (k ? "P_FA" : "P_D"));
                 spread_cells(&t, runs, count, &ensembles[m], (figure){offset[k], d}, paper[k], values);
             }
-    sg_status status = sg_text_table_write(&t, out);
-    sg_text_table_free(&t);
+    sg_status status = sg_text_table_finish(&t, out);
     free(values);
     return status;
 }
