@@ -413,11 +413,9 @@ static sg_status write_corpus(const sg_experiment *e, const sg_corpus *corpus)
     return status;
 }
 
-static sg_status read_origin(const sg_experiment *e, const sg_experiment_run *run, char **origin)
+static sg_status read_origin(const sg_experiment_run *run, char **origin)
 {
     sg_record record;
-    if (e->frozen.runs)
-        return sg_frozen_origin(&e->frozen, run->name, origin);
     if (!run->recorded)
         return sg_run_origin(run->folder, origin);
     sg_status status = sg_record_read(&record, run->record);
@@ -441,7 +439,7 @@ static sg_status write_provenance(const sg_experiment *e, sg_provenance provenan
             continue;
         sg_provenance_run *run = &runs[provenance.run_count++];
         snprintf(run->name, sizeof run->name, "%s", e->run[i].name);
-        status = read_origin(e, &e->run[i], &run->origin);
+        status = read_origin(&e->run[i], &run->origin);
     }
     if (status == SG_OK)
         status = sg_provenance_write(&provenance, path);
@@ -472,7 +470,7 @@ static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, const
     sg_status status = sg_experiment_evaluate(e, &results);
     if (status == SG_OK)
         status = write_corpus(e, corpus);
-    if (status == SG_OK)
+    if (status == SG_OK && !e->frozen.runs) /* theirs stays as it is */
         status = write_provenance(e, (sg_provenance){.command = "experiment",
                                                      .argc = argc,
                                                      .argv = argv,

@@ -96,15 +96,16 @@ static sg_status find_differences(const sg_experiment *e, const sg_experiment_ru
     return SG_OK;
 }
 
-/* The same for a frozen run, by the settings of its model where they are there. */
+/* The same for a frozen run, by the settings of its model where they are known. */
 static sg_status find_frozen_differences(const sg_experiment *e, const sg_experiment_run *run,
                                          const sg_corpus *corpus, char what[SG_TEXT_MAX])
 {
+    const char *settings = sg_frozen_settings(&e->frozen, e->model[run->model]);
     sg_config wanted = e->model_config[run->model], there = wanted;
     what[0] = '\0';
-    if (sg_path_exists(e->model_ini[run->model])) {
+    if (settings[0]) {
         SG_TRY(sg_config_defaults(&there));
-        SG_TRY(sg_options_read_ini(sg_config_table, &there, e->model_ini[run->model]));
+        SG_TRY(sg_options_read_ini_text(sg_config_table, &there, settings, "provenance.json"));
         there.seed = wanted.seed; /* of the first run */
     }
     if (sg_options_differences(sg_config_table, &there, &wanted, is_no_matter, what, SG_TEXT_MAX) == 0 &&

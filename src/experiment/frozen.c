@@ -194,22 +194,9 @@ bool sg_frozen_is_of(const sg_frozen *frozen, const sg_corpus *corpus)
     return strcmp(text_of(frozen->provenance, "corpus_digest"), corpus->digest) == 0;
 }
 
-sg_status sg_frozen_origin(const sg_frozen *frozen, const char *run, char **json)
+const char *sg_frozen_settings(const sg_frozen *frozen, const char *model)
 {
-    const cJSON *item;
-    *json = NULL;
-    cJSON_ArrayForEach(item, cJSON_GetObjectItem(frozen->provenance, "runs"))
-    {
-        if (strcmp(text_of(item, "run"), run) != 0)
-            continue;
-        cJSON *origin = cJSON_Duplicate(item, true);
-        cJSON_DeleteItemFromObject(origin, "run");
-        *json = cJSON_PrintUnformatted(origin);
-        cJSON_Delete(origin);
-    }
-    if (!*json)
-        *json = strdup("{}");
-    return *json ? SG_OK : sg_fail(SG_E_MEMORY, "frozen runs: out of memory");
+    return text_of(cJSON_GetObjectItem(frozen->provenance, "settings"), model);
 }
 
 /* ---- sessions ---- */

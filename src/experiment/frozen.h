@@ -4,6 +4,8 @@
  *   DIR/moments.csv.gz   what each run's network says of the classes of the train and test splits
  *   DIR/history.csv.gz   the epochs of each run
  *   DIR/roc.csv.gz       for figures alone
+ *   DIR/provenance.json  as it was written, and "settings": {"1.0": the settings of the model's runs, INI
+ * text}
  *
  * Outputs of classes that only the validation split has, and the full outputs, are not in them: runs.csv and
  * Tables V and VI can be made again; comparison, runs together and early detection stay as they are.
@@ -46,8 +48,8 @@ bool sg_frozen_has(const sg_frozen *frozen, const char *model, int64_t seed);
 /* Whether the runs were trained on this corpus. */
 bool sg_frozen_is_of(const sg_frozen *frozen, const sg_corpus *corpus);
 
-/* What the folder's provenance says of how a run was trained, as sg_run_origin; "{}" if nothing. */
-sg_status sg_frozen_origin(const sg_frozen *frozen, const char *run, char **json);
+/* The settings of a model's runs, an INI text; "" if they are not known. */
+const char *sg_frozen_settings(const sg_frozen *frozen, const char *model);
 
 /* A session of a run, as sg_session_open_record: its model has neither weights nor settings; the outputs of
  * classes that neither train nor test has are 0 and name no class. */

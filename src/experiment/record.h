@@ -4,12 +4,12 @@
  * HDF5, root attributes format "sipgpu-record", version 1, and all of a model file (model.h) but /params;
  * /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally /beginnings/{skewness,
  * kurtosis} f64, of every beginning of the test split's dialogs (prefix_outputs.h); /history: the lines of
- * history.csv; attributes of /training: origin, the JSON of sg_run_origin, and inference, the engine that gave
- * the answers.
+ * history.csv; attributes of /training: origin, the JSON of sg_run_origin, and inference, the engine that
+ * gave the answers.
  *
- * Older records, 1.4 to 2 MB, also have /answers/{first i64 [N+1], class i32, probability f32}: of class j the
- * outputs first[j] .. first[j+1]-1, those of at least SG_RECORD_LEAST.  With them several runs can be pooled
- * by mean or envelope without their models.
+ * Older records, 1.4 to 2 MB, also have /answers/{first i64 [N+1], class i32, probability f32}: of class j
+ * the outputs first[j] .. first[j+1]-1, those of at least SG_RECORD_LEAST.  With them several runs can be
+ * pooled by mean or envelope without their models.
  */
 #ifndef SG_EXPERIMENT_RECORD_H
 #define SG_EXPERIMENT_RECORD_H

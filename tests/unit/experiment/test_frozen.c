@@ -52,9 +52,7 @@ static int set_up(void **state)
     put_moments(&c, -1, "");
     put(&c, "history.csv.gz", "model,seed,epoch,loss\n1.0,1,1,2\n1.0,1,2,1\n1.0,2,1,2\n");
     snprintf(text, sizeof text,
-             "{\"engine\":\"cpu\",\"corpus_digest\":\"%s\",\"runs\":[{\"run\":\"model1.0_seed1\",\"tool\":"
-             "\"t\"}]}",
-             c.digest);
+             "{\"engine\":\"cpu\",\"corpus_digest\":\"%s\",\"settings\":{\"1.0\":\"[train]\"}}", c.digest);
     put(&c, "provenance.json", text);
     *state = &c;
     return 0;
@@ -94,18 +92,13 @@ static void sessions_hold_what_the_files_say(void **state)
     sg_frozen_free(&frozen);
 }
 
-static void origins(void **state)
+static void settings_are_those_of_the_model(void **state)
 {
     const frozen_case *c = *state;
-    char *json;
     sg_frozen frozen;
     assert_ok(sg_frozen_read(&frozen, c->folder));
-    assert_ok(sg_frozen_origin(&frozen, "model1.0_seed1", &json));
-    assert_string_equal(json, "{\"tool\":\"t\"}");
-    free(json);
-    assert_ok(sg_frozen_origin(&frozen, "model1.0_seed2", &json));
-    assert_string_equal(json, "{}");
-    free(json);
+    assert_string_equal(sg_frozen_settings(&frozen, "1.0"), "[train]");
+    assert_string_equal(sg_frozen_settings(&frozen, "2.1"), "");
     sg_frozen_free(&frozen);
 }
 
@@ -183,7 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sessions_hold_what_the_files_say, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(origins, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(settings_are_those_of_the_model, set_up, tear_down),
         cmocka_unit_test(other_folders_have_no_runs),
         cmocka_unit_test_setup_teardown(wrong_lines_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(torn_files_are_refused, set_up, tear_down),
