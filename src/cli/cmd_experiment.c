@@ -175,7 +175,7 @@ static void report_failures(training_state *t, const sg_worker *child, int count
         t->reported[i] = true;
         sg_worker_last_line(&child[i], line, sizeof line);
         const char *text = strncmp(line, "sipgpu: ", 8) == 0 ? line + 8 : line;
-        sg_warn("%s: %s", child[i].folder, text[0] ? text : "ended without a word");
+        sg_warn("%s: %s", child[i].folder, text[0] ? text : "exited without a message");
     }
 }
 

@@ -50,8 +50,9 @@ static const sg_option train_table[] = {
 
 static const char about[] =
     "Trains an LSTM network to name SIP dialogs.  The folder receives config.ini, history.csv,\n"
-    "checkpoint.h5, provenance.json and, last, model.h5.  Ctrl-C saves a checkpoint; the same\n"
-    "command with --resume goes on, bit for bit.";
+    "provenance.json and, last, model.h5.  A checkpoint is written every minute while training goes\n"
+    "on (train.checkpoint_seconds, train.checkpoint_every) and on Ctrl-C; the same command with\n"
+    "--resume goes on from it, bit for bit.";
 
 /* ---- settings ---- */
 
@@ -198,6 +199,8 @@ static sg_status finish(const train_options *o, const sg_config *config, const s
         status = write_provenance(trained, config, corpus, paths->provenance, argc, argv);
     if (status == SG_OK)
         status = sg_model_write(&trained->model, NULL, paths->model);
+    if (status == SG_OK && config->checkpoint_every == 0)
+        unlink(paths->checkpoint); /* of the way here; the model is in place */
     if (status == SG_OK)
         status = print_results(o, trained, &calibration, paths->folder);
     sg_calibration_free(&calibration);

@@ -21,11 +21,11 @@ import pytest
 from conftest import Sipgpu, assert_same_tensors, history, settings
 
 WORDS = settings(model__units=12, model__forget_bias=3, train__epochs=4, train__batch_size=190,
-                 train__learning_rate=0.01)
+                 train__learning_rate=0.01, train__checkpoint_every=1)
 RUNS = {"model1.0_seed1", "model1.0_seed2", "model2.1_seed1", "model2.1_seed2"}
 # Longer runs with something of everything that must survive an interruption.
 LONG = settings(model__units=48, model__forget_bias=3, train__epochs=40, train__batch_size=93, train__eval_every=5,
-                train__keep_best=True, train__clip_norm=1, train__lr_schedule="cosine")
+                train__keep_best=True, train__clip_norm=1, train__lr_schedule="cosine", train__checkpoint_every=1)
 LONG_RUNS = ("model1.1_seed1", "model1.1_seed2", "model1.1_seed3")
 
 

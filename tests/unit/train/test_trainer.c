@@ -5,6 +5,9 @@
 #include "train/history.h"
 #include "train/trainer.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 typedef struct {
     sg_corpus corpus;
     sg_config config;
@@ -240,6 +243,40 @@ static void test_history_rewind(void **state)
     assert_fails(SG_E_FORMAT, "not a history", sg_history_rewind(path, 1, &seconds));
 }
 
+/* No room for the whole of a line: the file is as it was, and the line can be written later. */
+static void test_history_without_room(void **state)
+{
+    fixture *f = *state;
+    char path[SG_PATH_MAX], *before, *after;
+    size_t size, length;
+    struct rlimit old, small;
+    sg_history_line line = {.epoch = 1, .update = 10, .loss = 1};
+    assert_ok(sg_path_join(path, f->folder, "h.csv"));
+    assert_ok(sg_history_create(path));
+    assert_ok(sg_history_append(path, &line));
+    assert_ok(sg_file_read(path, 1 << 16, &before, &size));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = size + 5;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    line.epoch = 2;
+    sg_status status = sg_history_append(path, &line);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(status, SG_E_IO);
+    assert_ok(sg_file_read(path, 1 << 16, &after, &length));
+    assert_int_equal(length, size);
+    assert_memory_equal(after, before, size);
+    free(after);
+    assert_ok(sg_history_append(path, &line));
+    assert_ok(sg_file_read(path, 1 << 16, &after, &length));
+    assert_memory_equal(after, before, size);
+    assert_int_equal(strncmp(after + size, "2,10,", 5), 0);
+    free(before);
+    free(after);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -251,6 +288,7 @@ int main(void)
                                        WITH_FIXTURE(test_divergence),
                                        WITH_FIXTURE(test_what_does_not_fit),
                                        WITH_FIXTURE(test_best_and_early_stop),
-                                       WITH_FIXTURE(test_history_rewind)};
+                                       WITH_FIXTURE(test_history_rewind),
+                                       WITH_FIXTURE(test_history_without_room)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
