@@ -1,4 +1,4 @@
-"""The paper's network and its batches in PyTorch, for scripts/gpu_torch.py and scripts/bench_torch.py.
+"""The paper's network and its batches in PyTorch, for gpu_torch.py and bench_torch.py.
 
 A batch is padded (every row is run) or holds its unique rows, which are run once: without dropout they are weighted in
 the loss; with dropout their states are copied to the rows, since each has a mask of its own.  Loss and gradients are

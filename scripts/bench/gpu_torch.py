@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times training steps of the paper's network in PyTorch on a GPU: the peer that scripts/gpu_check compares with.
 
-    scripts/gpu_torch.py --corpus paper.h5 --batch 933 --layers 1 --precision bf16,fp16 --json
+    scripts/bench/gpu_torch.py --corpus paper.h5 --batch 933 --layers 1 --precision bf16,fp16 --json
 
 The job as a user who wants speed would write it: nn.LSTM (cuDNN) over one-hot inputs, time first, nn.Linear on the
 last step, cross-entropy, fused Adam.  What is timed:

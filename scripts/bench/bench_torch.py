@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times training steps of the paper's network in PyTorch and in sipgpu, alternating in one run.
 
-    scripts/bench_torch.py --corpus paper.h5 --out results/bench_torch.json
+    scripts/bench/bench_torch.py --corpus paper.h5 --out results/bench_torch.json
 
 PyTorch gets the batch as a user would write it: one-hot input, nn.LSTM, nn.Linear on the last step, cross-entropy,
 Adam; in fp32, and in bf16 by autocast where that runs.  It runs the padded batch, and ("unique") the batch's unique
@@ -24,7 +24,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def arguments() -> argparse.Namespace:
