@@ -448,9 +448,14 @@ static sg_status run_epoch(run *r)
 
 static sg_status train(run *r, sg_trained *trained)
 {
+    sg_training_progress *progress = r->training->progress;
     SG_TRY(begin(r));
+    if (progress)
+        progress->before = progress->done = r->model.epoch;
     while (!is_finished(r)) {
         SG_TRY(run_epoch(r));
+        if (progress)
+            progress->done = r->model.epoch;
         if (*r->training->stop && !is_finished(r))
             return interrupt(r);
     }

@@ -55,7 +55,8 @@ static sg_status train_in(const fixture *f, const char *folder, bool resume, sig
                           sg_trained *trained)
 {
     volatile sig_atomic_t flag = stop;
-    sg_training training = {&f->config, &f->corpus, folder, resume, &flag};
+    sg_training training = {
+        .config = &f->config, .corpus = &f->corpus, .folder = folder, .resume = resume, .stop = &flag};
     return sg_train(&training, trained);
 }
 
