@@ -170,7 +170,7 @@ static sg_status list_files(const detect_options *o, file_list *list)
 {
     list->count = 0;
     if (o->early && !o->out[0])
-        return sg_fail(SG_E_USAGE, "--early writes files: it wants --out DIR");
+        return sg_fail(SG_E_USAGE, "--early needs --out DIR, for the files that it writes");
     if (o->early && o->session.with.count > 0)
         return sg_fail(SG_E_USAGE, "--early is of one model: it goes without --with");
     if (o->dialogs[0])
@@ -228,7 +228,7 @@ static void say_what_is_special(const detect_state *s)
         sg_warn("all moments of the test split are equal: K-means flags nothing");
 }
 
-/* What --out wants beyond the tables. */
+/* What --out needs beyond the tables. */
 static sg_status compare(detect_state *s)
 {
     const detect_options *o = s->options;

@@ -66,7 +66,7 @@ static sg_status parse_rows(const char *text, int64_t dialogs, int64_t *first, i
     char *colon, *end;
     long long a = strtoll(text, &colon, 10), b = *colon == ':' ? strtoll(colon + 1, &end, 10) : 0;
     if (colon == text || *colon != ':' || end == colon + 1 || *end || a < 0 || b <= a)
-        return sg_fail(SG_E_USAGE, "--rows %s: A:B with 0 <= A < B is wanted", text);
+        return sg_fail(SG_E_USAGE, "--rows %s: expected A:B with 0 <= A < B", text);
     if (b > dialogs)
         return sg_fail(SG_E_CONFIG, "--rows %s: the corpus has %lld dialogs", text, (long long)dialogs);
     if (b - a > 10000000)
@@ -82,7 +82,7 @@ static sg_status read_mask(const char *text, int64_t count, int units, float **m
     char path[SG_TEXT_MAX], name[SG_TEXT_MAX];
     const char *colon = strrchr(text, ':');
     if (!colon || colon == text || !colon[1])
-        return sg_fail(SG_E_USAGE, "--mask %s: FILE.h5:NAME is wanted", text);
+        return sg_fail(SG_E_USAGE, "--mask %s: expected FILE.h5:NAME", text);
     snprintf(path, sizeof path, "%.*s", (int)(colon - text), text);
     snprintf(name, sizeof name, "%s%s", colon[1] == '/' ? "" : "/", colon + 1);
     sg_h5 file;

@@ -4,8 +4,7 @@
 
 /* ---- parts of all scripts ---- */
 
-/* Text between single quotes of a shell; \ and : stand for themselves only where `special` does not name
- * them. */
+/* Text between single quotes, with a \ before what is `special` to the shell's completion. */
 static void put_quoted(const char *text, const char *special, FILE *out)
 {
     for (; *text; text++)
@@ -15,11 +14,11 @@ static void put_quoted(const char *text, const char *special, FILE *out)
             fprintf(out, "%s%c", strchr(special, *text) ? "\\" : "", *text);
 }
 
-/* Words with spaces between, from "a|b|c". */
-static void put_choices(const char *choices, FILE *out)
+/* The words that an option takes, with spaces between. */
+static void put_choices(const sg_option *o, FILE *out)
 {
-    for (; *choices; choices++)
-        fputc(*choices == '|' ? ' ' : *choices, out);
+    for (const char *p = o->choices ? o->choices : ""; *p; p++)
+        fputc(*p == '|' ? ' ' : *p, out);
 }
 
 /* First words of commands, or the verbs of a family; each once. */
@@ -38,12 +37,23 @@ static void put_commands(const char *family, FILE *out)
     }
 }
 
-/* Whether this command is the first of a family, and its name. */
-static bool begins_family(const sg_command *const *c, char family[64])
+/* For each family of commands: `before`, with the family's name for %, its verbs, and `after`. */
+static void put_families(const char *before, const char *after, FILE *out)
 {
-    const size_t n = strcspn((*c)->name, " ");
-    snprintf(family, 64, "%.*s", (int)n, (*c)->name);
-    return (*c)->name[n] && (c == sg_commands || strncmp(c[-1]->name, (*c)->name, n + 1) != 0);
+    char family[64], last[64] = "";
+    for (const sg_command *const *c = sg_commands; *c; c++) {
+        snprintf(family, sizeof family, "%.*s", (int)strcspn((*c)->name, " "), (*c)->name);
+        if (sg_command_is_family(family) && strcmp(family, last) != 0) {
+            for (const char *p = before; *p; p++)
+                if (*p == '%')
+                    fputs(family, out);
+                else
+                    fputc(*p, out);
+            put_commands(family, out);
+            fputs(after, out);
+        }
+        strcpy(last, family);
+    }
 }
 
 /* ---- bash ---- */
@@ -62,7 +72,7 @@ static void put_bash_command(const sg_command *c, FILE *out)
         if (o->letter)
             fprintf(out, " | -%c", o->letter);
         fputs(") values='", out);
-        put_choices(o->choices ? o->choices : "", out);
+        put_choices(o, out);
         for (const sg_option *s = c->settings; s && strcmp(o->key, "set") == 0 && s->type != SG_OPT_END; s++)
             fprintf(out, "%s.%s= ", s->section, s->key);
         fputs("' ;;\n", out);
@@ -72,7 +82,6 @@ static void put_bash_command(const sg_command *c, FILE *out)
 
 static void print_bash(FILE *out)
 {
-    char family[64];
     fputs("# bash completion for sipgpu; made by `sipgpu help --completion bash`\n_sipgpu()\n{\n"
           "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
           "    local command=${COMP_WORDS[1]} options='' values='' commands=''\n    COMPREPLY=()\n"
@@ -80,16 +89,9 @@ static void print_bash(FILE *out)
           out);
     put_commands(NULL, out);
     fputs("'\n    fi\n    case $command in\n", out);
-    for (const sg_command *const *c = sg_commands; *c; c++) {
-        if (!begins_family(c, family))
-            continue;
-        fprintf(out,
-                "    %s)\n        command+=\" ${COMP_WORDS[2]}\"\n"
-                "        if ((COMP_CWORD == 2)); then commands='",
-                family);
-        put_commands(family, out);
-        fputs("'; fi\n        ;;\n", out);
-    }
+    put_families("    %)\n        command+=\" ${COMP_WORDS[2]}\"\n"
+                 "        if ((COMP_CWORD == 2)); then commands='",
+                 "'; fi\n        ;;\n", out);
     fputs("    help) if ((COMP_CWORD == 2)); then commands='", out);
     put_commands(NULL, out);
     fputs("'; fi ;;\n    esac\n"
@@ -126,7 +128,7 @@ static void put_zsh_option(const sg_option *o, FILE *out)
             fputc(':', out);
             put_quoted(o->choices ? o->key : sg_option_argument(o), "[]:\\", out);
             fputs(o->choices ? ":(" : ":_files", out);
-            put_choices(o->choices ? o->choices : "", out);
+            put_choices(o, out);
             fputs(o->choices ? ")" : "", out);
         }
         fputc('\'', out);
@@ -135,21 +137,15 @@ static void put_zsh_option(const sg_option *o, FILE *out)
 
 static void print_zsh(FILE *out)
 {
-    char family[64];
     fputs("#compdef sipgpu\n# made by `sipgpu help --completion zsh`\nlocal command=$words[2]\n"
           "if ((CURRENT == 2)); then\n    compadd -- ",
           out);
     put_commands(NULL, out);
     fputs("\n    return\nfi\ncase $command in\n", out);
-    for (const sg_command *const *c = sg_commands; *c; c++) {
-        if (!begins_family(c, family))
-            continue;
-        fprintf(out, "%s)\n    if ((CURRENT == 3)); then\n        compadd -- ", family);
-        put_commands(family, out);
-        fputs("\n        return\n    fi\n    command+=\" $words[3]\"\n    shift words\n    ((CURRENT--))\n   "
-              " ;;\n",
-              out);
-    }
+    put_families(
+        "%)\n    if ((CURRENT == 3)); then\n        compadd -- ",
+        "\n        return\n    fi\n    command+=\" $words[3]\"\n    shift words\n    ((CURRENT--))\n    ;;\n",
+        out);
     fputs("help)\n    compadd -- ", out);
     put_commands(NULL, out);
     fputs("\n    ;;\nesac\nshift words\n((CURRENT--))\ncase $command in\n", out);
@@ -173,7 +169,7 @@ static void put_fish_option(const sg_command *c, const sg_option *o, FILE *out)
         fprintf(out, " -s %c", o->letter);
     if (o->choices)
         fputs(" -x -a '", out);
-    put_choices(o->choices ? o->choices : "", out);
+    put_choices(o, out);
     fputs(o->choices ? "'" : o->type != SG_OPT_FLAG ? " -r" : "", out);
     fputs(" -d '", out);
     for (const char *p = o->help; *p; p++)
@@ -183,7 +179,6 @@ static void put_fish_option(const sg_command *c, const sg_option *o, FILE *out)
 
 static void print_fish(FILE *out)
 {
-    char family[64];
     fputs("# fish completion for sipgpu; made by `sipgpu help --completion fish`\n"
           "function __sipgpu_command\n    string match -q -- \"$argv[1] *\" "
           "(commandline -opc | tail -n +2 | string join ' ')' '\nend\n"
@@ -192,31 +187,15 @@ static void print_fish(FILE *out)
           out);
     put_commands(NULL, out);
     fputs("'\n", out);
-    for (const sg_command *const *c = sg_commands; *c; c++) {
-        if (begins_family(c, family)) {
-            fprintf(out, "complete -c sipgpu -f -n '__sipgpu_words 2; and __sipgpu_command \"%s\"' -a '",
-                    family);
-            put_commands(family, out);
-            fputs("'\n", out);
-        }
+    put_families("complete -c sipgpu -f -n '__sipgpu_words 2; and __sipgpu_command \"%\"' -a '", "'\n", out);
+    for (const sg_command *const *c = sg_commands; *c; c++)
         for (const sg_option *o = (*c)->table; o->type != SG_OPT_END; o++)
             put_fish_option(*c, o, out);
-    }
 }
 
 void sg_help_completion(sg_shell shell, FILE *out)
 {
-    switch (shell) {
-    case SG_SHELL_BASH:
-        print_bash(out);
-        break;
-    case SG_SHELL_ZSH:
-        print_zsh(out);
-        break;
-    case SG_SHELL_FISH:
-        print_fish(out);
-        break;
-    case SG_SHELL_NONE:
-        break;
-    }
+    static void (*const print[])(FILE *) = {NULL, print_bash, print_zsh, print_fish};
+    if (shell != SG_SHELL_NONE)
+        print[shell](out);
 }

@@ -396,7 +396,7 @@ def test_import_errors(tmp_path):
     table.write_text("a,b,c\n1,2,3\n")
     fails("corpus", "import", table, "--out", out, part="t.csv:1: no column call_id")
     fails("corpus", "import", table, code=2, part="--out")
-    fails("corpus", "import", "--out", out, code=2, part="at least one file")
+    fails("corpus", "import", "--out", out, code=2, part="needs FILE or --pcap FILE")
     fails("corpus", "import", tmp_path / "absent", "--out", out, part="No such file")
     table.write_text("call_id,time,message\nx,1,nothing at all\n".replace("nothing", "9"))
     fails("corpus", "import", table, "--out", out, part="no usable message")
