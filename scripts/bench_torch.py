@@ -7,7 +7,7 @@ PyTorch gets the batch as a user would write it: one-hot input, nn.LSTM, nn.Line
 Adam; in fp32, and in bf16 by autocast where that runs.  It runs the padded batch, and ("unique") the batch's unique
 rows with weights, which gives the same loss and gradients; finding them is not timed.  sipgpu runs `sipgpu bench train`
 on the same corpus with the same batch size, network and threads, sharing prefixes (its default) and, to tell the two
-savings apart, also with `--batching unique`.  A ratio is taken in each round; the medians are shown.
+savings apart, also with `--batching unique`.  A ratio is taken in each round; medians are shown, and the range.
 
 Needs torch, numpy and h5py (Debian: python3-torch python3-numpy python3-h5py).
 """
@@ -168,8 +168,12 @@ def ratios(times: dict[str, float]) -> dict[str, float]:
     return {name: times[a] / times[b] for name, (a, b) in pairs.items() if a in times and b in times}
 
 
+def columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
+    return {name: [row[name] for row in rows if name in row] for name in rows[0]}
+
+
 def medians(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {name: statistics.median(row[name] for row in rows if name in row) for name in rows[0]}
+    return {name: statistics.median(values) for name, values in columns(rows).items()}
 
 
 def processor() -> str:
@@ -187,6 +191,7 @@ def main(options: argparse.Namespace) -> None:
     trainers, refused = open_trainers(corpus, options)
     counts: dict[str, float] = {}
     rounds = [measure_round(number + 1, trainers, options, counts) for number in range(options.rounds)]
+    in_rounds = [ratios(times) for times in rounds]
     report = {
         "processor": processor(),
         "threads": options.threads,
@@ -198,7 +203,8 @@ def main(options: argparse.Namespace) -> None:
                   "dropout": options.dropout},
         "rows": counts,
         "step_ms": medians(rounds),
-        "ratio": medians([ratios(times) for times in rounds]),
+        "ratio": medians(in_rounds),
+        "ratio_range": {name: [min(values), max(values)] for name, values in columns(in_rounds).items()},
         "not_run": refused,
         "rounds": rounds,
     }
@@ -209,7 +215,8 @@ def main(options: argparse.Namespace) -> None:
     for name, value in report["step_ms"].items():
         print(f"  {name:42} {value:10.1f} ms")
     for name, value in report["ratio"].items():
-        print(f"  {name:42} {value:10.2f} x")
+        low, high = report["ratio_range"][name]
+        print(f"  {name:42} {value:10.2f} x ({low:.2f} to {high:.2f})")
     if options.out:
         Path(options.out).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 

@@ -19,7 +19,8 @@ except ImportError as missing:
     sys.exit(f"study_stability: {missing}; Debian's packages are python3-h5py and python3-numpy")
 
 # Settings that say where and how fast a run is computed, not what it is.
-NOT_PART_OF_A_RUN = ("data.corpus", "engine.device", "engine.threads", "train.checkpoint_every")
+NOT_PART_OF_A_RUN = ("data.corpus", "engine.device", "engine.threads", "train.checkpoint_every",
+                     "train.checkpoint_seconds")
 COMPLETE, NOT_FINITE, UNFINISHED, WAITING = "complete", "not finite", "unfinished", "waiting"
 
 

@@ -1,8 +1,8 @@
 """The paper's network and its batches in PyTorch, for scripts/gpu_torch.py and scripts/bench_torch.py.
 
 A batch is padded (every row is run) or holds its unique rows, which are run once: without dropout they are weighted in
-the loss; with dropout their states are copied to the rows, since each has a mask of its own.  Loss and gradients are the
-same.  Needs torch, numpy and h5py.
+the loss; with dropout their states are copied to the rows, since each has a mask of its own.  Loss and gradients are
+the same.  Needs torch, numpy and h5py.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tarfile
 import time
 from pathlib import Path
@@ -40,32 +41,44 @@ def from_first(check: Check, part: str) -> float | None:
 
 
 def stage_rate(check: Check, entry: dict[str, Any]) -> None:
+    """What is expected of the first runs is not needed: they are begun in any case."""
     big, small = check.shape.batches
-    wanted = {
-        "1 layer": ("cuda many", {"batch": big, "seeds": check.shape.seeds}),
-        "2 layers": ("cuda many, 2 layers", {"batch": big, "layers": 2, "seeds": check.shape.seeds}),
-        "small batch": ("cuda small", {"batch": small}),
-    }
+    jobs: list[tuple[str, str, dict[str, Any] | None]] = [
+        ("1 layer", "cuda many", None),
+        ("2 layers", "cuda many, 2 layers", {"batch": big, "layers": 2, "seeds": 2}),
+        ("2 layers, alone", "cuda 2 layers", None),
+        ("small batch", "cuda small", {"batch": small}),
+    ]
 
-    def rate(part: str, job: dict[str, Any]) -> dict[str, Any]:
+    def rate(part: str, job: dict[str, Any] | None) -> dict[str, Any]:
         known = from_first(check, part)
         if known is not None:
             return {"step_ms_per_seed": known, "source": "first"}
-        got = bench_train(check, **job, steps=["--steps", "30", "--warmup", "5"])
+        got = bench_train(check, **(job or {}), steps=["--steps", "30", "--warmup", "5"])
         return {"step_ms_per_seed": got["step_ms_per_seed"], "source": "measured now"}
 
-    # The first runs are begun in any case: what is not known of them is not measured now.
-    for name, (part, job) in wanted.items():
-        if name != "1 layer" or from_first(check, part) is not None:
+    for name, part, job in jobs:
+        if job or from_first(check, part) is not None:
             check.part(entry, name, lambda part=part, job=job: rate(part, job))
 
 
-def expected_seconds(check: Check, rate: str, epochs_left: int, seeds: int, updates: int) -> float | None:
-    """Of so many seeds at once; None if the rate is not known."""
-    ms = check.parts("rate").get(rate, {}).get("step_ms_per_seed")
-    if ms is None:
-        return None
-    return overhead(check) + 1e-3 * ms * seeds * updates * epochs_left
+def milliseconds(check: Check, rate: str, seeds: int) -> float | None:
+    """Of an update of each of so many seeds at once; the fewer there are, the more each takes."""
+    found = {name: part.get("step_ms_per_seed") for name, part in check.parts("rate").items()}
+    many, alone = found.get(rate), found.get("2 layers, alone")
+    before = check.parts("train").get("model2.0", {})
+    if rate != "2 layers":
+        return many
+    if before.get("training_seconds") and not before["resumed"]:  # better than any short measurement
+        updates = before["epochs"] * UPDATES["paper"] * before["seeds"]
+        return 1e3 * before["training_seconds"] / updates
+    return many and many + max(0.0, (alone or 1.4 * many) - many) / seeds
+
+
+def expected_seconds(check: Check, rate: str, epochs: int, seeds: int, updates: int) -> float | None:
+    """Of so many seeds at once, updates in an epoch; None if the rate is not known."""
+    ms = milliseconds(check, rate, max(1, seeds))
+    return None if ms is None else overhead(check) + 1e-3 * ms * seeds * updates * epochs
 
 
 def overhead(check: Check) -> float:
@@ -78,7 +91,9 @@ def overhead(check: Check) -> float:
 
 
 def complete_runs(folder: Path, model: str) -> int:
-    return sum((run / "model.h5").exists() for run in folder.glob(f"runs/model{model}_seed*"))
+    """As `sipgpu experiment` sees it: a record stands for a run."""
+    models = {path.parent.name for path in folder.glob(f"runs/model{model}_seed*/model.h5")}
+    return len(models | {path.stem for path in folder.glob(f"records/model{model}_seed*.h5")})
 
 
 def epochs_done(folder: Path, model: str, seed: int) -> int:
@@ -133,7 +148,7 @@ def seeds_that_fit(check: Check, most: int) -> int:
     """How many seeds of two layers at once end in the time left; 0: none."""
     for seeds in range(most, 0, -1):
         expected = expected_seconds(check, "2 layers", check.shape.epochs, seeds, UPDATES["paper"])
-        if expected is None or MARGIN * expected <= check.left() - (check.shape.checkpoint_grace - GRACE):
+        if expected is not None and MARGIN * expected <= check.left() - (check.shape.checkpoint_grace - GRACE):
             return seeds
     return 0
 
@@ -145,7 +160,9 @@ def train_later(check: Check, entry: dict[str, Any], model: str, folder: Path) -
     done = complete_runs(folder, model)
     seeds = before["seeds"] if before.get("epochs_done") else done + seeds_that_fit(check, wanted - done)
     if seeds == done < wanted:
-        entry["notes"].append(f"{name}: no more than {done} seeds, {check.left():.0f} s were left")
+        known = milliseconds(check, "2 layers", 1) is not None
+        why = f"{check.left():.0f} s were left" if known else "the rate is not known"
+        entry["notes"].append(f"{name}: no more than {done} seeds, {why}")
         return
 
     def run() -> dict[str, Any]:
@@ -158,6 +175,7 @@ def train_later(check: Check, entry: dict[str, Any], model: str, folder: Path) -
 def stage_train(check: Check, entry: dict[str, Any]) -> None:
     """Ten seeds of 1.0, alone on the GPU, since their time is a figure; 1.1; the printed recipe; two layers."""
     entry["notes"] = []
+    restore(check)
     paper, literal = check.work / "experiment", check.work / "literal"
     seeds = check.shape.seeds
     jobs = [(f"model{model}", (paper, CONFIG, model, seeds, "paper", "1 layer")) for model in ("1.0", "1.1")]
@@ -189,6 +207,17 @@ def fill_packs(sizes: list[tuple[int, str]]) -> tuple[list[list[str]], list[str]
     return [sorted(names) for names in packs if names], left_out
 
 
+def restore(check: Check) -> None:
+    """Brings records back that are only in the packs of an earlier call, maybe on another machine."""
+    for path in sorted(check.out.glob("records*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar.getmembers():
+                target = check.work / member.name
+                if re.fullmatch(r"(experiment|literal)/records/[\w.]+\.h5", member.name) and not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(tar.extractfile(member).read())
+
+
 def pack(check: Check) -> dict[str, Any]:
     """Writes what runs recorded into OUT/records<i>.tar."""
     files = {str(path.relative_to(check.work)): path for folder in ("experiment", "literal")
@@ -206,6 +235,7 @@ def pack(check: Check) -> dict[str, Any]:
 
 
 def stage_pack(check: Check, entry: dict[str, Any]) -> None:
+    restore(check)
     entry.update(pack(check))
     if not entry["records"]:
         raise Skip("there are no records")

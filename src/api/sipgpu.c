@@ -88,8 +88,9 @@ static sg_status parse_options(const sipgpu_options *given, sg_engine_options *o
 static sg_status open_model(sipgpu_model *m, const char *path, const sipgpu_options *given)
 {
     sg_engine_options options;
+    bool digest; /* a library prints nothing */
     SG_TRY(parse_options(given, &options));
-    SG_TRY(sg_model_read(&m->model, NULL, path));
+    SG_TRY(sg_model_read_digest(&m->model, path, &digest));
     sg_status status = list_classes(m);
     if (status != SG_OK)
         return sg_fail_prefix(status, "%s", path);

@@ -1,91 +1,14 @@
 #include "base/h5.h"
 
-#include "base/files.h"
 #include "base/memory.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define IMAGE_INCREMENT ((size_t)1 << 22)
-#define CHUNK_BYTES     ((int64_t)1 << 20)
-#define DEFLATE_LEVEL   4
+#define CHUNK_BYTES   ((int64_t)1 << 20)
+#define DEFLATE_LEVEL 4
 
 /* Strings of a fixed width are read and written in blocks of about this size. */
 enum { TEXT_WIDTH_MAX = 65536, TEXT_BLOCK_BYTES = 1 << 22 };
-
-/* ---- the lock ---- */
-
-/* An sg_h5 whose id is valid holds it once. */
-static pthread_mutex_t library = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-
-void sg_h5_lock(void)
-{
-    pthread_mutex_lock(&library);
-}
-
-void sg_h5_unlock(void)
-{
-    pthread_mutex_unlock(&library);
-}
-
-/* ---- opening and closing ---- */
-
-static sg_status open_locked(sg_h5 *file, const char *path)
-{
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    if (H5Fis_hdf5(path) <= 0)
-        return sg_fail(SG_E_FORMAT, "%s: not an HDF5 file", path);
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    file->id = H5Fopen(path, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    if (file->id < 0)
-        return sg_fail(SG_E_FORMAT, "%s: a damaged or truncated HDF5 file", path);
-    return SG_OK;
-}
-
-sg_status sg_h5_open(sg_h5 *file, const char *path)
-{
-    file->id = H5I_INVALID_HID;
-    SG_TRY(sg_file_check_readable(path));
-    snprintf(file->path, sizeof file->path, "%s", path);
-    sg_h5_lock();
-    sg_status status = open_locked(file, path);
-    if (status != SG_OK)
-        sg_h5_unlock();
-    return status;
-}
-
-sg_status sg_h5_open_image(sg_h5 *file, const char *name, const void *image, size_t bytes)
-{
-    snprintf(file->path, sizeof file->path, "%s", name);
-    sg_h5_lock();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    H5Pset_fapl_core(access, IMAGE_INCREMENT, 0);
-    /* libhdf5 only reads the image, and wants a name under which there is no file. */
-    file->id = bytes > 0 && H5Pset_file_image(access, (void *)(uintptr_t)image, bytes) >= 0
-                   ? H5Fopen("/dev/null/image", H5F_ACC_RDONLY, access)
-                   : H5I_INVALID_HID;
-    H5Pclose(access);
-    if (file->id >= 0)
-        return SG_OK;
-    sg_h5_unlock();
-    return sg_fail(SG_E_FORMAT, "%s: no HDF5 file, or a damaged one", name);
-}
-
-void sg_h5_close(sg_h5 *file)
-{
-    if (file->id < 0)
-        return;
-    H5Fclose(file->id);
-    file->id = H5I_INVALID_HID;
-    sg_h5_unlock();
-}
 
 /* ---- finding things by hard links ---- */
 
@@ -410,71 +333,6 @@ void sg_h5_free_texts(char **texts, int64_t count)
 }
 
 /* ---- writing ---- */
-
-sg_status sg_h5_create(sg_h5 *file, const char *path)
-{
-    snprintf(file->path, sizeof file->path, "%s", path);
-    sg_h5_lock();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_core(access, IMAGE_INCREMENT, 0);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    file->id = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    H5Pclose(access);
-    if (file->id >= 0)
-        return SG_OK;
-    sg_h5_unlock();
-    return sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", path);
-}
-
-static sg_status write_image(const char *path, const char *image, size_t bytes)
-{
-    sg_atomic_file out;
-    SG_TRY(sg_atomic_open(&out, path));
-    int fd = open(out.temporary, O_WRONLY | O_CLOEXEC);
-    size_t done = 0;
-    while (fd >= 0 && done < bytes) {
-        ssize_t n = write(fd, image + done, bytes - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        done += (size_t)n;
-    }
-    int saved = errno;
-    bool closed = fd >= 0 && close(fd) == 0;
-    if (done < bytes || !closed) {
-        sg_atomic_abort(&out);
-        return sg_fail(SG_E_IO, "cannot write %s: %s", path, strerror(done < bytes ? saved : errno));
-    }
-    return sg_atomic_commit(&out);
-}
-
-sg_status sg_h5_take_image(sg_h5 *file, void **image, size_t *bytes)
-{
-    ssize_t size = H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file->id, NULL, 0);
-    *image = NULL;
-    sg_status status = size < 0 ? sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", file->path)
-                                : sg_alloc_bytes(image, (size_t)size, 1, file->path);
-    if (status == SG_OK && H5Fget_file_image(file->id, *image, (size_t)size) != size) {
-        status = sg_fail(SG_E_MEMORY, "%s: cannot build the file in memory", file->path);
-        free(*image);
-        *image = NULL;
-    }
-    *bytes = (size_t)size;
-    sg_h5_close(file);
-    return status;
-}
-
-sg_status sg_h5_commit(sg_h5 *file)
-{
-    void *image;
-    size_t bytes;
-    SG_TRY(sg_h5_take_image(file, &image, &bytes));
-    sg_status status = write_image(file->path, image, bytes);
-    free(image);
-    return status;
-}
 
 static sg_status set_attribute(sg_h5 *file, const char *object, const char *name, hid_t stored, hid_t memory,
                                const void *value)

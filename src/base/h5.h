@@ -23,19 +23,30 @@ enum { SG_H5_RANK_MAX = 4 };
 typedef struct {
     hid_t id;
     char path[1024];
+    bool digest; /* of a file that is built: a digest goes before it */
+    void *image; /* of a file that is read from memory */
 } sg_h5;
 
 /* For calls of libhdf5 while no file is open, such as H5get_libversion. */
 void sg_h5_lock(void);
 void sg_h5_unlock(void);
 
+/* How often this thread has found the lock taken by another. */
+int64_t sg_h5_waits(void);
+
 /* ---- reading ---- */
 
 /* SG_E_IO: missing, a folder, unreadable.  SG_E_FORMAT: not HDF5, or cut off. */
 sg_status sg_h5_open(sg_h5 *file, const char *path);
 
-/* The same for a whole file in memory, which is copied; `name` stands for its path in messages. */
-sg_status sg_h5_open_image(sg_h5 *file, const char *name, const void *image, size_t bytes);
+/* The same for a whole file in memory, from malloc, that is released with free() when the file is closed or
+ * cannot be opened; `name` stands for its path in messages. */
+sg_status sg_h5_open_image(sg_h5 *file, const char *name, void *image, size_t bytes);
+
+/* The same for files that may have a digest (h5_digest.h): it is checked before libhdf5 sees a byte, and what
+ * was checked is what is read.  *digest: there is one, and it is right.  Without one the file is opened as it
+ * is. */
+sg_status sg_h5_open_digest(sg_h5 *file, const char *path, bool *digest);
 
 /* Also for files from sg_h5_create that are to be dropped. */
 void sg_h5_close(sg_h5 *file);
@@ -79,6 +90,9 @@ void sg_h5_free_texts(char **texts, int64_t count);
 
 /* Starts a file in memory; `path` is for messages and sg_h5_commit. */
 sg_status sg_h5_create(sg_h5 *file, const char *path);
+
+/* The same for a file that begins with a digest of the rest, 512 bytes in all (h5_digest.h). */
+sg_status sg_h5_create_digest(sg_h5 *file, const char *path);
 
 /* Puts the file in place under its path, and closes it, also on failure.  The disk is waited for after the
  * lock is given back. */

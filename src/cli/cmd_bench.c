@@ -401,7 +401,7 @@ static void print_table(const cJSON *r, const measurement *m)
         printf("step      %.3f ms, median of %.0f %.3f ms (%.3f to %.3f)\n", number(r, "step_ms"),
                number(r, "steps"), number(r, "step_ms_median"), number(r, "step_ms_min"),
                number(r, "step_ms_max"));
-    printf("rows      %.0f of dense %.0f, unique %.0f (1/%.2f of dense), trie %.0f (1/%.2f of unique)\n",
+    printf("rows      %.0f run; dense %.0f, unique %.0f (dense / %.2f), trie %.0f (unique / %.2f)\n",
            number(r, "rows"), number(r, "rows_dense"), number(r, "rows_unique"),
            number(r, "rows_dense") / number(r, "rows_unique"), number(r, "rows_trie"),
            number(r, "rows_unique") / number(r, "rows_trie"));

@@ -29,8 +29,9 @@ static const sg_option table[] = {
 
 static const char about[] =
     "Trains an LSTM network to name SIP dialogs.  The folder receives config.ini, history.csv,\n"
-    "checkpoint.h5, provenance.json and, last, model.h5.  Ctrl-C saves a checkpoint; the same\n"
-    "command with --resume continues, bit for bit.  Settings come from --config, --model and --set,\n"
+    "provenance.json and, last, model.h5.  A checkpoint is written every minute while training\n"
+    "continues (train.checkpoint_seconds, train.checkpoint_every) and on Ctrl-C; the same command\n"
+    "with --resume continues from it, bit for bit.  Settings come from --config, --model and --set,\n"
     "in this order; --dump-config shows them all.";
 
 static sg_status read_settings(const train_options *o, sg_config *config)

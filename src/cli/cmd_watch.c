@@ -214,9 +214,17 @@ static sg_status on_alert(void *context, const sg_alert *alert)
     return w->labels ? sg_labels_alert(w->labels, alert) : SG_OK;
 }
 
-static sg_status read_model(const watch_options *o, sg_model *model)
+/* A model that takes the place of one in use: what cannot be checked for damage is refused. */
+static sg_status read_next_model(const char *path, sg_model *model)
 {
-    return sg_model_read(model, NULL, o->model);
+    bool digest;
+    SG_TRY(sg_model_read_digest(model, path, &digest));
+    if (digest)
+        return SG_OK;
+    sg_model_free(model);
+    return sg_fail(SG_E_FORMAT,
+                   "it has no digest to check it by; start watch anew to use it, or train or import it "
+                   "again");
 }
 
 static sg_status read_trusted(const watch_options *o, watch *w)
@@ -256,7 +264,7 @@ static sg_status open_follow(const watch_options *o, watch *w)
     f.ended = on_ended;
     f.alerted = on_alert;
     f.context = w;
-    SG_TRY(read_model(o, &model));
+    SG_TRY(sg_model_read(&model, NULL, o->model));
     sg_status status = sg_follow_open(&w->follow, &model, &f);
     sg_model_free(&model);
     return status == SG_OK ? SG_OK : sg_fail_prefix(status, "%s", o->model);
@@ -315,7 +323,7 @@ static void reload(watch *w)
     sg_model model;
     reload_requested = 0;
     sg_alerts_reopen(w->alerts);
-    sg_status status = read_model(w->options, &model);
+    sg_status status = read_next_model(w->options->model, &model);
     if (status == SG_OK) {
         status = sg_follow_reload(w->follow, &model);
         sg_model_free(&model);

@@ -59,7 +59,7 @@ static bool is_no_matter(const sg_option *o)
 {
     return strcmp(o->section, "experiment") == 0 || strcmp(o->section, "data") == 0 ||
            (strcmp(o->section, "engine") == 0 && strcmp(o->key, "precision") != 0) ||
-           (strcmp(o->section, "train") == 0 && strcmp(o->key, "checkpoint_every") == 0);
+           (strcmp(o->section, "train") == 0 && strncmp(o->key, "checkpoint_", strlen("checkpoint_")) == 0);
 }
 
 /* Whether a finished run's provenance names the corpus at hand; no provenance counts as no. */

@@ -68,6 +68,8 @@ static sg_status finish(const sg_whole_run *run, const sg_run_paths *paths, sg_t
         status = write_provenance(run, trained, paths->provenance);
     if (status == SG_OK)
         status = sg_model_write(&trained->model, NULL, paths->model);
+    if (status == SG_OK && config->checkpoint_every == 0)
+        unlink(paths->checkpoint); /* of the way here; the model is in place */
     if (status == SG_OK)
         status = sg_calibration_evaluate(&calibration, evaluation);
     sg_calibration_free(&calibration);

@@ -62,9 +62,7 @@ static sg_status read_members(keras_file *f, sg_archive *archive)
     if (sg_archive_has(archive, "metadata.json"))
         SG_TRY(read_json(f, archive, "metadata.json", &f->metadata));
     SG_TRY(sg_archive_read(archive, f->path, "model.weights.h5", WEIGHTS_LIMIT, &image, &bytes));
-    sg_status status = sg_h5_open_image(&f->weights, f->path, image, bytes);
-    free(image);
-    return status;
+    return sg_h5_open_image(&f->weights, f->path, image, bytes);
 }
 
 static sg_status open_archive(keras_file *f)

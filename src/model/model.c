@@ -1,5 +1,6 @@
 #include "model/model.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "corpus/conventions.h"
 #include <math.h>
@@ -172,7 +173,7 @@ static sg_status write_all(sg_h5 *file, const sg_model *model, const sg_optimize
 sg_status sg_model_write(const sg_model *model, const sg_optimizer_state *state, const char *path)
 {
     sg_h5 file;
-    SG_TRY(sg_h5_create(&file, path));
+    SG_TRY(sg_h5_create_digest(&file, path));
     sg_status status = write_all(&file, model, state);
     if (status != SG_OK) {
         sg_h5_close(&file);
@@ -332,13 +333,13 @@ static sg_status read_all(const sg_h5 *file, sg_model *model, sg_optimizer_state
     return read_tensors(file, "/optimizer/v", &model->spec, &state->v);
 }
 
-sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *path)
+static sg_status read_model(sg_model *model, sg_optimizer_state *state, const char *path, bool *digest)
 {
     sg_h5 file;
     *model = (sg_model){0};
     if (state)
         *state = (sg_optimizer_state){0};
-    SG_TRY(sg_h5_open(&file, path));
+    SG_TRY(sg_h5_open_digest(&file, path, digest));
     sg_status status = read_all(&file, model, state);
     sg_h5_close(&file);
     if (status != SG_OK) {
@@ -347,6 +348,20 @@ sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *
             sg_optimizer_state_free(state);
     }
     return status;
+}
+
+sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *path)
+{
+    bool digest;
+    SG_TRY(read_model(model, state, path, &digest));
+    if (!digest)
+        sg_note("%s has no digest: damage to it would go unnoticed", path);
+    return SG_OK;
+}
+
+sg_status sg_model_read_digest(sg_model *model, const char *path, bool *digest)
+{
+    return read_model(model, NULL, path, digest);
 }
 
 /* ---- model against corpus ---- */

@@ -7,6 +7,7 @@
  * /kmeans/centroids [2, 2] (low cluster first; columns skewness, kurtosis); /training attributes config,
  * seed, epoch, update, goal_reached, partial_loss, partial_right, best_pd, best_loss, corpus_digest, tool,
  * precision, device. A checkpoint is a model file with /optimizer/m/<tensor> and /optimizer/v/<tensor>.
+ * Both begin with a digest of the rest (base/h5_digest.h).
  */
 #ifndef SG_MODEL_MODEL_H
 #define SG_MODEL_MODEL_H
@@ -62,8 +63,12 @@ void sg_model_free(sg_model *model);
 sg_status sg_model_write(const sg_model *model, const sg_optimizer_state *state, const char *path);
 
 /* Reads and checks a whole file, weights finite.  With `state`, a file without optimizer state is
- * SG_E_FORMAT. */
+ * SG_E_FORMAT.  A file whose digest does not match is SG_E_FORMAT and "damaged"; one that has none is read,
+ * and a note says so. */
 sg_status sg_model_read(sg_model *model, sg_optimizer_state *state, const char *path);
+
+/* The same for a model, without the note: *digest says whether there is one. */
+sg_status sg_model_read_digest(sg_model *model, const char *path, bool *digest);
 void sg_optimizer_state_free(sg_optimizer_state *state);
 
 /* All of a model but its weights, for files of another format that hold what it said (experiment/record.h).

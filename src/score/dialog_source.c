@@ -1,6 +1,7 @@
 #include "score/dialog_source.h"
 
 #include "base/files.h"
+#include "base/h5_digest.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "corpus/import.h"
@@ -11,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char hdf5_signature[8] = "\x89HDF\r\n\x1a\n";
 
 /* ---- a text that says when it has to be waited for ---- */
 
@@ -151,7 +150,7 @@ static sg_status read_table(sg_table_reader *reader, waiting_text *text, const c
         return sg_fail_prefix(status, "%s", file);
     if (!more)
         return SG_OK;
-    if (strncmp(reader->excerpt, hdf5_signature, 4) == 0)
+    if (strncmp(reader->excerpt, "\x89HDF", 4) == 0 || strncmp(reader->excerpt, "\x89SIPH", 5) == 0)
         return sg_fail(SG_E_FORMAT, "%s: a corpus cannot be read from a pipe", file);
     if (options->columns || sg_import_is_header(reader->cell, reader->cells))
         return read_messages(reader, text, file, options);
@@ -188,9 +187,8 @@ static sg_status read_corpus(const char *path, const sg_dialog_sink *sink)
 /* Whether a file that can be read anew begins as HDF5 does. */
 static bool is_hdf5(int fd)
 {
-    char start[sizeof hdf5_signature];
-    return pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start &&
-           memcmp(start, hdf5_signature, sizeof start) == 0;
+    char start[SG_H5_START];
+    return pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start && sg_h5_is_start(start);
 }
 
 sg_status sg_dialogs_read(const char *path, const sg_dialog_source_options *options,

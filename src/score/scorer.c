@@ -1,6 +1,7 @@
 #include "score/scorer.h"
 
 #include "base/files.h"
+#include "base/h5_digest.h"
 #include "base/memory.h"
 #include "corpus/import.h"
 #include <stdlib.h>
@@ -15,15 +16,14 @@ struct sg_scorer {
 /* What a file is, by its first bytes; one that is neither, by its name: that reader complains. */
 static sg_status find_kind(const sg_scorer_kind **kind, const char *path)
 {
-    static const char hdf5[8] = "\x89HDF\r\n\x1a\n";
     const size_t n = strlen(path);
-    char start[sizeof hdf5] = {0};
+    char start[SG_H5_START] = {0};
     SG_TRY(sg_file_check_readable(path));
     FILE *in = fopen(path, "rb");
     size_t got = in ? fread(start, 1, sizeof start, in) : 0;
     if (in)
         fclose(in);
-    bool is_hdf5 = got == sizeof start && memcmp(start, hdf5, sizeof start) == 0;
+    bool is_hdf5 = got == sizeof start && sg_h5_is_start(start);
     bool named = n > 5 && strcmp(path + n - 5, ".sipm") == 0;
     *kind = !is_hdf5 && (named || memcmp(start, "\x89SIPM", 5) == 0) ? &sg_scorer_library : &sg_scorer_engine;
     return SG_OK;

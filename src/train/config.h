@@ -27,6 +27,7 @@ typedef struct {
     int lr_schedule; /* sg_schedule */
     double lr_floor, beta1, beta2, epsilon, clip_norm;
     int64_t seed, eval_every, checkpoint_every;
+    double checkpoint_seconds;
     bool keep_best;
     double stop_when_train_pd;
     int batching; /* sg_batching */

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char HEADER[] =
     "epoch,update,loss,running_pd,train_pd,validation_pd,test_pd,learning_rate,gradient_norm,"
@@ -64,18 +66,31 @@ static void print_share(FILE *stream, double share)
     fputc(',', stream);
 }
 
-sg_status sg_history_append(const char *path, const sg_history_line *line)
+static void print_line(FILE *stream, const sg_history_line *line)
 {
-    FILE *stream = fopen(path, "a");
-    if (!stream)
-        return sg_fail(SG_E_IO, "cannot write %s: %s", path, strerror(errno));
     fprintf(stream, "%lld,%lld,%.9g,%.8f,", (long long)line->epoch, (long long)line->update, line->loss,
             line->running_pd);
     for (int s = 0; s < SG_SPLITS; s++)
         print_share(stream, line->evaluated ? line->pd[s] : NAN);
     fprintf(stream, "%.9g,%.9g,%.3f\n", line->learning_rate, line->gradient_norm, line->seconds);
-    bool failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed)
+}
+
+sg_status sg_history_append(const char *path, const sg_history_line *line)
+{
+    FILE *stream = fopen(path, "a");
+    if (!stream)
         return sg_fail(SG_E_IO, "cannot write %s: %s", path, strerror(errno));
-    return SG_OK;
+    struct stat before;
+    bool sized = fstat(fileno(stream), &before) == 0;
+    print_line(stream, line);
+    errno = 0;
+    bool failed = fflush(stream) != 0 || ferror(stream);
+    int saved = errno;
+    failed = fclose(stream) != 0 || failed;
+    if (!failed)
+        return SG_OK;
+    saved = saved ? saved : errno;
+    if (sized && truncate(path, before.st_size) != 0)
+        return sg_fail(SG_E_IO, "cannot write %s: %s, and part of a line is left", path, strerror(saved));
+    return sg_fail(SG_E_IO, "cannot write %s: %s", path, strerror(saved));
 }

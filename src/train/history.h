@@ -26,6 +26,7 @@ sg_status sg_history_create(const char *path);
  * the last line kept, or 0. */
 sg_status sg_history_rewind(const char *path, int64_t epoch, double *seconds);
 
+/* If this fails, the file is as it was. */
 sg_status sg_history_append(const char *path, const sg_history_line *line);
 
 #endif

@@ -2,7 +2,7 @@
  *
  *   config.ini       what was asked for
  *   history.csv      one line an epoch
- *   checkpoint.h5    to go on from (checkpoints and Ctrl-C)
+ *   checkpoint.h5    to go on from, also after Ctrl-C; of a complete run only with train.checkpoint_every
  *   best.h5          with keep_best: the weights of the best evaluation so far
  *   provenance.json  commit, command, device, versions, seconds
  *   model.h5         the trained model; written last, so its presence means the run is complete

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "train/batches.h"
 #include "train/history.h"
+#include "train/writer.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,12 @@ typedef struct {
     double seconds_before; /* of earlier sittings */
     double start;          /* of this one */
     double norm;           /* of the last gradient */
+    sg_writer *writer;
+    bool checkpoint_due;     /* by epochs */
+    double checkpoint_clock; /* when the last one was tried, or training began */
+    int64_t saved_epoch;     /* of the last checkpoint handed over or gone on from; -1: there is none */
+    bool write_fails[SG_WRITER_FILES]; /* and it has been said */
+    int64_t waits;                     /* for the writer */
 } run;
 
 void sg_split_pd(const sg_corpus *corpus, const int32_t *argmax, double pd[SG_SPLITS])
@@ -56,8 +63,12 @@ static double seconds_so_far(const run *r)
 /* Keys that may change between the sittings of a run. */
 static bool may_change(const sg_option *o)
 {
-    static const char *const keys[] = {"data.corpus", "engine.threads", "engine.graphs",
-                                       "train.checkpoint_every", "train.prefix_limits"};
+    static const char *const keys[] = {"data.corpus",
+                                       "engine.threads",
+                                       "engine.graphs",
+                                       "train.checkpoint_every",
+                                       "train.checkpoint_seconds",
+                                       "train.prefix_limits"};
     char name[128];
     snprintf(name, sizeof name, "%s.%s", o->section, o->key);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -125,6 +136,7 @@ static sg_status begin_resumed(run *r)
                 sg_engine_precision_name(r->engine));
     SG_TRY(sg_engine_load_optimizer(r->engine, &r->state.m, &r->state.v));
     SG_TRY(sg_history_rewind(r->paths.history, r->model.epoch, &r->seconds_before));
+    r->saved_epoch = r->model.epoch;
     sg_note("resuming after epoch %lld, update %lld", (long long)r->model.epoch, (long long)r->model.update);
     return SG_OK;
 }
@@ -218,12 +230,16 @@ static sg_status begin(run *r)
     else
         SG_TRY(begin_fresh(r, &spec));
     SG_TRY(sg_engine_load(r->engine, &r->model.params));
-    return describe_run(r);
+    SG_TRY(describe_run(r));
+    r->checkpoint_clock = sg_seconds();
+    return sg_writer_open(&r->writer, &r->model, &r->state, r->paths.checkpoint,
+                          r->config->keep_best ? r->paths.best : NULL);
 }
 
 static void end(run *r)
 {
     sg_progress_end();
+    sg_writer_close(r->writer);
     sg_engine_close(r->engine);
     sg_plan_free(&r->plan);
     sg_sequences_free(&r->set);
@@ -300,21 +316,83 @@ static sg_status end_updates(run *r, int left)
 
 /* ---- checkpoints ---- */
 
-static sg_status save_checkpoint(run *r)
+/* Says what became of files that were handed over: that one cannot be written, once, until it can. */
+static void hear_writer(run *r)
 {
+    for (int file = 0; file < SG_WRITER_FILES; file++) {
+        sg_writer_news news;
+        sg_writer_get_news(r->writer, (sg_writer_file)file, &news);
+        if (news.status != SG_OK && !r->write_fails[file])
+            sg_warn("%s; %s, and training goes on: it is tried again when the next is due", news.text,
+                    sg_path_exists(r->paths.checkpoint) ? "the last checkpoint is intact"
+                                                        : "there is no checkpoint yet");
+        if (news.status == SG_OK && news.written > 0 && r->write_fails[file])
+            sg_note("%s can be written again", file == SG_WRITER_BEST ? r->paths.best : r->paths.checkpoint);
+        if (news.status != SG_OK || news.written > 0)
+            r->write_fails[file] = news.status != SG_OK;
+    }
+}
+
+/* Waits for the writer: only where training has stopped. */
+static void drain_writer(run *r)
+{
+    r->waits++;
+    sg_writer_drain(r->writer);
+}
+
+/* After a failure: what is said and done next does not depend on what is still being written. */
+static void settle(run *r)
+{
+    drain_writer(r);
+    hear_writer(r);
+}
+
+static bool is_due(const run *r)
+{
+    double seconds = r->config->checkpoint_seconds;
+    return r->checkpoint_due || (seconds > 0 && sg_seconds() - r->checkpoint_clock >= seconds);
+}
+
+/* Copies the state and leaves it to the writer, which is free. */
+static sg_status hand_over_checkpoint(run *r)
+{
+    SG_TRY(end_updates(r, 0));
     SG_TRY(sg_engine_store(r->engine, &r->model.params));
     SG_TRY(sg_engine_store_optimizer(r->engine, &r->state.m, &r->state.v));
-    bool had_one = sg_path_exists(r->paths.checkpoint);
-    sg_status status = sg_model_write(&r->model, &r->state, r->paths.checkpoint);
-    if (status != SG_OK && had_one)
-        return sg_fail_prefix(status, "the checkpoint of epoch %lld was not saved (the one before is intact)",
-                              (long long)r->model.epoch);
-    return status;
+    sg_writer_checkpoint(r->writer, &r->model);
+    r->saved_epoch = r->model.epoch;
+    r->checkpoint_due = false;
+    r->checkpoint_clock = sg_seconds();
+    return SG_OK;
+}
+
+/* Between two updates.  While the one before is being written, a checkpoint stays due. */
+static sg_status checkpoint_if_due(run *r)
+{
+    hear_writer(r);
+    return is_due(r) && sg_writer_takes_checkpoint(r->writer) ? hand_over_checkpoint(r) : SG_OK;
+}
+
+/* Saves the state as it is now and waits for it: training has stopped. */
+static sg_status save_now(run *r)
+{
+    sg_writer_news news;
+    drain_writer(r);
+    sg_writer_get_news(r->writer, SG_WRITER_CHECKPOINT, &news); /* of what no longer matters */
+    SG_TRY(hand_over_checkpoint(r));
+    drain_writer(r);
+    sg_writer_get_news(r->writer, SG_WRITER_CHECKPOINT, &news);
+    if (news.written > 0)
+        return SG_OK;
+    if (news.status == SG_OK) /* it was not written because the best was not */
+        sg_writer_get_news(r->writer, SG_WRITER_BEST, &news);
+    return sg_fail(news.status, "the checkpoint of epoch %lld was not saved%s: %s", (long long)r->model.epoch,
+                   sg_path_exists(r->paths.checkpoint) ? " (the one before is intact)" : "", news.text);
 }
 
 static sg_status interrupt(run *r)
 {
-    SG_TRY(save_checkpoint(r));
+    SG_TRY(save_now(r));
     return sg_fail(
         SG_E_INTERRUPTED, "stopped after update %lld of epoch %lld; the state is in %s: go on with --resume",
         (long long)r->model.update, (long long)(r->model.update - 1) / r->batches + 1, r->paths.checkpoint);
@@ -327,7 +405,7 @@ static sg_status rescue(run *r, sg_status status)
     if ((status != SG_E_DEVICE && status != SG_E_MEMORY) || r->model.update == 0)
         return status;
     snprintf(reason, sizeof reason, "%s", sg_error_text());
-    if (end_updates(r, 0) == SG_OK && save_checkpoint(r) == SG_OK)
+    if (end_updates(r, 0) == SG_OK && save_now(r) == SG_OK)
         return sg_fail(status, "%s; the state after update %lld is in %s: go on with --resume", reason,
                        (long long)r->model.update, r->paths.checkpoint);
     if (!sg_path_exists(r->paths.checkpoint))
@@ -360,20 +438,24 @@ static bool is_better(const run *r, const sg_history_line *line)
     return pd > r->model.best_pd || (pd == r->model.best_pd && line->loss < r->model.best_loss);
 }
 
-static sg_status keep_best(run *r, const sg_history_line *line)
+/* The weights are in r->model; evaluate() has seen to that. */
+static void keep_best(run *r, const sg_history_line *line)
 {
-    if (!r->config->keep_best || !is_better(r, line))
-        return SG_OK;
     bool validated = isfinite(line->pd[SG_SPLIT_VALIDATION]);
+    if (!r->config->keep_best || !is_better(r, line))
+        return;
     r->model.best_pd = line->pd[validated ? SG_SPLIT_VALIDATION : SG_SPLIT_TRAIN];
     r->model.best_loss = line->loss;
-    SG_TRY(sg_engine_store(r->engine, &r->model.params));
-    return sg_model_write(&r->model, NULL, r->paths.best);
+    sg_writer_best(r->writer, &r->model);
 }
 
-/* Appends to history.csv; says where the run can be taken up if that fails. */
-static sg_status record(const run *r, const sg_history_line *line)
+/* Appends to history.csv; says where the run can be taken up if that fails.  A file that is being written may
+ * have taken the last room on the disk for the moment. */
+static sg_status record(run *r, const sg_history_line *line)
 {
+    if (sg_history_append(r->paths.history, line) == SG_OK)
+        return SG_OK;
+    settle(r);
     sg_status status = sg_history_append(r->paths.history, line);
     if (status != SG_OK && sg_path_exists(r->paths.checkpoint))
         return sg_fail_prefix(status, "epoch %lld was not recorded (the last checkpoint is intact)",
@@ -381,14 +463,16 @@ static sg_status record(const run *r, const sg_history_line *line)
     return status;
 }
 
-/* Evaluates all splits; until it is done, the epoch is not closed and the run can be saved as it stands. */
+/* Evaluates all splits, and takes the weights over if they are the best; until it is done, the epoch is not
+ * closed and the run can be saved as it stands. */
 static sg_status evaluate(run *r, sg_history_line *line)
 {
     if (!line->evaluated)
         return SG_OK;
     SG_TRY(sg_engine_infer_all(r->engine, &r->set, &r->outputs));
     sg_split_pd(r->corpus, r->outputs.argmax, line->pd);
-    return SG_OK;
+    bool best = r->config->keep_best && is_better(r, line);
+    return best ? sg_engine_store(r->engine, &r->model.params) : SG_OK;
 }
 
 /* The end of an epoch: evaluation, history, best weights, checkpoint. */
@@ -410,14 +494,15 @@ static sg_status close_epoch(run *r, double epoch_seconds)
     r->model.partial_loss = 0;
     r->model.partial_right = 0;
     if (line.evaluated) {
-        SG_TRY(keep_best(r, &line));
+        keep_best(r, &line);
         r->model.goal_reached = c->stop_when_train_pd > 0 && line.pd[SG_SPLIT_TRAIN] >= c->stop_when_train_pd;
     }
     line.seconds = seconds_so_far(r);
     SG_TRY(record(r, &line));
-    if (r->model.epoch % c->checkpoint_every == 0 || is_finished(r))
-        SG_TRY(save_checkpoint(r));
-    return SG_OK;
+    if (is_finished(r))
+        return SG_OK;
+    r->checkpoint_due |= c->checkpoint_every > 0 && epoch % c->checkpoint_every == 0;
+    return checkpoint_if_due(r);
 }
 
 /* Updates of this epoch that are still to be done.  While the device works on one, the next is prepared. */
@@ -427,10 +512,13 @@ static sg_status run_updates(run *r)
     for (int64_t next = r->model.update; next < last; next++) {
         SG_TRY(begin_update(r));
         SG_TRY(end_updates(r, 1));
-        if (*r->training->stop && next + 1 < last) {
+        if (next + 1 == last)
+            break;
+        if (*r->training->stop) {
             SG_TRY(end_updates(r, 0));
             return interrupt(r);
         }
+        SG_TRY(checkpoint_if_due(r));
     }
     return end_updates(r, 0);
 }
@@ -443,13 +531,32 @@ static sg_status run_epoch(run *r)
     sg_status status = run_updates(r);
     if (status == SG_OK)
         status = close_epoch(r, sg_seconds() - start);
+    if (status != SG_OK)
+        settle(r);
     return rescue(r, explain_divergence(r, status));
 }
 
-static sg_status train(run *r, sg_trained *trained)
+/* After the last update: the best weights must be on the disk, and so should the last checkpoint if the run
+ * was asked for one. */
+static sg_status finish_files(run *r)
 {
+    sg_writer_news news;
+    settle(r);
+    sg_writer_retry(r->writer);
+    drain_writer(r);
+    sg_writer_get_news(r->writer, SG_WRITER_BEST, &news);
+    if (!sg_writer_has_written_best(r->writer))
+        return sg_fail(news.status, "%s", news.text);
+    bool asked = r->config->checkpoint_every > 0 && r->saved_epoch != r->model.epoch;
+    if (asked && save_now(r) != SG_OK && !r->write_fails[SG_WRITER_CHECKPOINT])
+        sg_warn("%s", sg_error_text());
+    return SG_OK;
+}
+
+static sg_status run_epochs(run *r, int64_t *waits)
+{
+    int64_t before = sg_h5_waits();
     sg_training_progress *progress = r->training->progress;
-    SG_TRY(begin(r));
     if (progress)
         progress->before = progress->done = r->model.epoch;
     while (!is_finished(r)) {
@@ -459,13 +566,22 @@ static sg_status train(run *r, sg_trained *trained)
         if (*r->training->stop && !is_finished(r))
             return interrupt(r);
     }
+    *waits = r->waits + sg_h5_waits() - before;
+    return SG_OK;
+}
+
+static sg_status train(run *r, sg_trained *trained)
+{
+    SG_TRY(begin(r));
+    SG_TRY(run_epochs(r, &trained->waits));
     SG_TRY(sg_engine_store(r->engine, &r->model.params));
     SG_TRY(sg_params_check_finite(&r->model.params));
     trained->seconds = seconds_so_far(r);
     trained->epochs = r->model.epoch;
     trained->stopped_early = r->model.epoch < r->config->epochs;
     snprintf(trained->engine, sizeof trained->engine, "%s", sg_engine_description(r->engine));
-    if (r->config->keep_best && sg_path_exists(r->paths.best))
+    SG_TRY(finish_files(r));
+    if (r->config->keep_best)
         return sg_model_read(&trained->model, NULL, r->paths.best);
     trained->model = r->model;
     r->model = (sg_model){0};
@@ -475,8 +591,11 @@ static sg_status train(run *r, sg_trained *trained)
 sg_status sg_train(const sg_training *training, sg_trained *trained)
 {
     *trained = (sg_trained){0};
-    run r = {
-        .training = training, .config = training->config, .corpus = training->corpus, .start = sg_seconds()};
+    run r = {.training = training,
+             .config = training->config,
+             .corpus = training->corpus,
+             .start = sg_seconds(),
+             .saved_epoch = -1};
     sg_status status = train(&r, trained);
     end(&r);
     return status;

@@ -27,11 +27,14 @@ typedef struct {
     char engine[128];   /* sg_engine_description */
     int64_t epochs;     /* run in all */
     bool stopped_early; /* by stop_when_train_pd */
+    int64_t waits;      /* times this sitting's training stood still for a file, up to its last update: 0 */
 } sg_trained;
 
-/* Trains to the end and returns the model; the caller writes model.h5.  A loss that is not finite is
- * SG_E_NUMERIC with epoch, step and a hint; the last checkpoint stays.  A checkpoint of another configuration
- * or corpus is SG_E_CONFIG and names what differs. */
+/* Trains to the end and returns the model; the caller writes model.h5.  Checkpoints and best weights are
+ * written by a thread beside it (writer.h).  A checkpoint that cannot be written is a warning; best weights
+ * that still cannot at the end are an error.  A loss that is not finite is SG_E_NUMERIC with epoch, step and
+ * a hint; the last checkpoint stays.  A checkpoint of another configuration or corpus is SG_E_CONFIG and
+ * names what differs. */
 sg_status sg_train(const sg_training *training, sg_trained *trained);
 
 /* Whether this configuration can be trained on this corpus here: network, batch size, device, precision.

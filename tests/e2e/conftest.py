@@ -6,14 +6,17 @@ The program is the one named by the variable SIPGPU, by default build/release/si
 from __future__ import annotations
 
 import csv
+import ctypes
+import ctypes.util
 import json
 import os
 import shutil
 import signal
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import h5py
 import numpy as np
@@ -68,9 +71,9 @@ class Sipgpu:
         assert result.code == 0, result.err
         return result
 
-    def start(self, *words: Any) -> subprocess.Popen[str]:
+    def start(self, *words: Any, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(self.words(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, env=self.environment)
+                                stderr=subprocess.PIPE, text=True, env={**self.environment, **(env or {})})
 
     def refuses(self, *words: Any, names: tuple[Any, ...], code: int = 1, alone: bool = True, **options: Any) -> str:
         """Runs a command that must fail with one line on stderr that holds `names`; returns the line.
@@ -115,6 +118,34 @@ def assert_same_tensors(a: Path, b: Path, *groups: str) -> None:
     assert left.keys() == right.keys() and left
     for name in left:
         assert left[name].tobytes() == right[name].tobytes(), f"{name} of {a} and {b} differ"
+
+
+DIGEST_BLOCK = 512
+
+
+class Xxh128(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def digest_block(data: bytes) -> bytes:
+    """What stands in a model file before `data` (docs/files.md)."""
+    library = ctypes.CDLL(ctypes.util.find_library("xxhash"))
+    library.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    library.XXH3_128bits.restype = Xxh128
+    digest = library.XXH3_128bits(data, len(data))
+    block = b"\x89SIPH\r\n\x1a" + len(data).to_bytes(8, "little")
+    return (block + digest.high.to_bytes(8, "big") + digest.low.to_bytes(8, "big")).ljust(DIGEST_BLOCK, b"\0")
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[h5py.File]:
+    """The HDF5 file, open to be changed; its digest, if it has one, is right again afterwards."""
+    with h5py.File(path, "r+") as f:
+        digest = f.userblock_size == DIGEST_BLOCK
+        yield f
+    if digest:
+        data = path.read_bytes()[DIGEST_BLOCK:]
+        path.write_bytes(digest_block(data) + data)
 
 
 def history(folder: Path) -> list[dict[str, str]]:
@@ -163,12 +194,12 @@ def quick_run(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def fault(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
-    """fault(plan) is an environment in which writing checkpoints goes wrong as fault.c says."""
+def fault(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """fault(plan) is an environment in which writing checkpoints goes wrong as fault.c says; FAULT_FILE=... may follow."""
     library = tmp_path_factory.mktemp("fault") / "fault.so"
     source = Path(__file__).with_name("fault.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
-    return lambda plan: {"LD_PRELOAD": str(library), "FAULT": plan}
+    return lambda plan, **more: {"LD_PRELOAD": str(library), "FAULT": plan, **{key: str(more[key]) for key in more}}
 
 
 @pytest.fixture
@@ -178,7 +209,7 @@ def edited(tmp_path: Path) -> Callable[[Path, Callable[[h5py.File], Any]], Path]
     def edit(path: Path, change: Callable[[h5py.File], Any]) -> Path:
         copy = tmp_path / f"edited_{path.name}"
         shutil.copyfile(path, copy)
-        with h5py.File(copy, "r+") as f:
+        with changing(copy) as f:
             change(f)
         return copy
 

@@ -1,7 +1,8 @@
-/* fault.c: preloaded into the program under test; lets writing a checkpoint go wrong at a chosen moment.
+/* fault.c: preloaded into the program under test; lets writing a file of a run go wrong at a chosen moment.
  *
- * FAULT = "CALL:COUNT:EFFECT": at call number COUNT of CALL (write, fsync or rename) on a checkpoint, either
- * "kill" the process (for write: after half of the bytes) or fail with "full" (ENOSPC). "history:COUNT:stop":
+ * FAULT = "CALL:COUNT:EFFECT": at call number COUNT (0: at every call) of CALL (write, fsync or rename) on
+ * FAULT_FILE (checkpoint.h5 if that is not set), either "kill" the process (for write: after half of the
+ * bytes), fail with "full" (ENOSPC), or "wait" until the file FAULT_UNTIL is there.  "history:COUNT:stop":
  * the process stops (SIGSTOP) before it appends line COUNT to history.csv, and goes on with SIGCONT.
  */
 #define _GNU_SOURCE
@@ -13,16 +14,24 @@
 #include <string.h>
 #include <unistd.h>
 
-static int is_checkpoint(int fd)
+static const char *file_name(void)
 {
-    char link[64], path[4096];
+    const char *name = getenv("FAULT_FILE");
+    return name ? name : "checkpoint.h5";
+}
+
+/* Files are written under their name with an ending. */
+static int is_meant(int fd)
+{
+    char link[64], path[4096], name[256];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof path - 1);
     path[n > 0 ? n : 0] = '\0';
-    return strstr(path, "checkpoint.h5.") != NULL;
+    snprintf(name, sizeof name, "/%s.", file_name());
+    return strstr(path, name) != NULL;
 }
 
-/* 'k', 'f' or 0 for this call. */
+/* 'k', 'f', 'w' or 0 for this call. */
 static int effect_of(const char *call)
 {
     static int calls;
@@ -32,7 +41,13 @@ static int effect_of(const char *call)
         return 0;
     char *end;
     long count = strtol(plan + n + 1, &end, 10);
-    return ++calls == count ? end[1] : 0;
+    return ++calls == count || count == 0 ? end[1] : 0;
+}
+
+static void wait_for_file(void)
+{
+    while (access(getenv("FAULT_UNTIL"), F_OK) != 0)
+        usleep(1000);
 }
 
 static void die(void)
@@ -44,7 +59,7 @@ ssize_t write(int fd, const void *data, size_t bytes)
 {
     ssize_t (*real)(int, const void *, size_t) =
         (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
-    switch (is_checkpoint(fd) ? effect_of("write") : 0) {
+    switch (is_meant(fd) ? effect_of("write") : 0) {
     case 'k':
         if (real(fd, data, bytes / 2) >= 0)
             fsync(fd);
@@ -53,6 +68,9 @@ ssize_t write(int fd, const void *data, size_t bytes)
     case 'f':
         errno = ENOSPC;
         return -1;
+    case 'w':
+        wait_for_file();
+        break;
     }
     return real(fd, data, bytes);
 }
@@ -60,13 +78,16 @@ ssize_t write(int fd, const void *data, size_t bytes)
 int fsync(int fd)
 {
     int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
-    switch (is_checkpoint(fd) ? effect_of("fsync") : 0) {
+    switch (is_meant(fd) ? effect_of("fsync") : 0) {
     case 'k':
         die();
         break;
     case 'f':
         errno = ENOSPC;
         return -1;
+    case 'w':
+        wait_for_file();
+        break;
     }
     return real(fd);
 }
@@ -74,13 +95,16 @@ int fsync(int fd)
 int rename(const char *from, const char *to)
 {
     int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
-    switch (strstr(to, "checkpoint.h5") ? effect_of("rename") : 0) {
+    switch (strstr(to, file_name()) ? effect_of("rename") : 0) {
     case 'k':
         die();
         break;
     case 'f':
         errno = ENOSPC;
         return -1;
+    case 'w':
+        wait_for_file();
+        break;
     }
     return real(from, to);
 }

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Callable, Iterator
 
 import h5py
 import numpy as np
 import pytest
-from conftest import Sipgpu, assert_same_tensors, contents, history, settings
+from conftest import Result, Sipgpu, assert_same_tensors, changing, contents, history, settings
 
 Edit = Callable[[Path, Callable[[h5py.File], object]], Path]
 
@@ -373,11 +375,11 @@ def test_files_are_not_overwritten(sipgpu: Sipgpu, corpus: Path, quick_run: Path
 
 
 @pytest.fixture(scope="module")
-def broken_off(sipgpu: Sipgpu, corpus: Path, fault: Callable[[str], dict[str, str]],
+def broken_off(sipgpu: Sipgpu, corpus: Path, fault: Callable[..., dict[str, str]],
                tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that was killed after its third epoch.  Tests copy it."""
+    """The folder of a run that was killed while it put its second checkpoint in place.  Tests copy it."""
     folder = tmp_path_factory.mktemp("broken_off") / "run"
-    assert sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault("rename:4:kill")).code \
+    assert sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault("rename:2:kill")).code \
         == -signal.SIGKILL
     for path in folder.glob("*.tmp*"):
         path.unlink()
@@ -422,7 +424,7 @@ def test_resume_of_a_complete_run_with_other_settings(sipgpu: Sipgpu, corpus: Pa
 ], ids=["no optimizer", "NaN in v", "NaN in params", "negative update", "absurd epoch"])
 def test_resume_from_a_damaged_checkpoint(sipgpu: Sipgpu, corpus: Path, broken: Path,
                                           change: Callable[[h5py.File], object], names: tuple[str, ...]) -> None:
-    with h5py.File(broken / "checkpoint.h5", "r+") as f:
+    with changing(broken / "checkpoint.h5") as f:
         change(f)
     before = contents(broken)
     sipgpu.refuses("train", "--corpus", corpus, "--out", broken, *RUN, "--resume", alone=False,
@@ -465,19 +467,94 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_full_disk(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, small_disk: Path) -> None:
-    """One checkpoint of 1.5 MB fits, two do not."""
+def resize(disk: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+
+def warnings(result: Result) -> list[str]:
+    return [line for line in result.err.splitlines() if line.startswith("warning: ")]
+
+
+@pytest.mark.parametrize("size, kept, complete", [
+    ("2m", True, True),  # one checkpoint of 1.5 MB fits, two do not, nor does it and the model of 0.5 MB and another
+    ("1800k", True, False),
+    ("1200k", False, True),
+], ids=["one checkpoint", "no room for the model", "no room for a checkpoint"])
+def test_full_disk(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, small_disk: Path, size: str, kept: bool,
+                   complete: bool) -> None:
+    """Training goes on, says it once, keeps the last good checkpoint; what counts is whether the model can be written."""
     folder = small_disk / "run"
-    line = sipgpu.refuses("train", "--corpus", corpus, "--out", folder, *RUN, alone=False,
-                          names=(folder / "checkpoint.h5", "No space left on device"))
-    assert "epoch 2" in line and "intact" in line
-    assert {path.name for path in folder.iterdir()} == {"checkpoint.h5", "config.ini", "history.csv"}
-    sipgpu.ok("eval", "--model", folder / "checkpoint.h5", "--corpus", corpus)
-    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-    sipgpu.ok("train", "--corpus", corpus, "--out", folder, *RUN, "--resume")
+    resize(small_disk, size)
+    result = sipgpu("train", "--corpus", corpus, "--out", folder, *RUN)
+    warning, = warnings(result)
+    assert all(part in warning for part in (str(folder / "checkpoint.h5"), "No space left on device"))
+    assert "intact" in warning if kept else "no checkpoint" in warning
+    assert len(history(folder)) == 6
+    assert (folder / "checkpoint.h5").exists() == kept and (folder / "model.h5").exists() == complete
+    assert not list(folder.glob("*.tmp*"))
+    if kept:
+        sipgpu.ok("eval", "--model", folder / "checkpoint.h5", "--corpus", corpus)
+    resize(small_disk, "8m")
+    if complete:
+        assert result.code == 0
+    else:
+        line = result.err.splitlines()[-1]
+        assert result.code == 1 and line.startswith("sipgpu: ")
+        assert str(folder / "model.h5") in line and "No space left on device" in line
+        sipgpu.ok("train", "--corpus", corpus, "--out", folder, *RUN, "--resume")
     sipgpu.ok("train", "--corpus", corpus, "--out", tmp_path / "unbroken", *RUN)
     assert history(folder) == history(tmp_path / "unbroken")
     assert_same_tensors(folder / "model.h5", tmp_path / "unbroken/model.h5", "params")
+
+
+def size_of_temporary(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("checkpoint.h5.*"))
+
+
+def test_a_checkpoint_takes_the_last_room(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, small_disk: Path,
+                                          fault: Callable[..., dict[str, str]],
+                                          children: list[subprocess.Popen[str]]) -> None:
+    """For as long as it is being written, history.csv cannot grow: that waits, and the run goes on."""
+    folder, go_on, ballast = small_disk / "run", tmp_path / "go_on", small_disk / "ballast"
+    words = ["--corpus", corpus, *RUN, *settings(train__epochs=500, model__units=8)]
+    process = sipgpu.start("train", "--out", folder, *words, env=fault("fsync:1:wait", FAULT_UNTIL=go_on))
+    children.append(process)
+    written, deadline = -1, time.monotonic() + 60
+    while written <= 0 or written != (written := size_of_temporary(folder)):
+        assert time.monotonic() < deadline
+        written = size_of_temporary(folder)
+        time.sleep(0.1)
+    with open(ballast, "wb", buffering=0) as f, contextlib.suppress(OSError):
+        while f.write(bytes(4096)):
+            pass
+    seen = -1
+    while seen != (seen := len(history(folder))):
+        time.sleep(1)
+    assert seen < 500 and process.poll() is None
+    ballast.unlink()
+    go_on.touch()
+    err = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, err
+    assert [int(line["epoch"]) for line in history(folder)] == list(range(1, 501))
+
+
+def test_the_folder_goes_away(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, fault: Callable[..., dict[str, str]],
+                              children: list[subprocess.Popen[str]]) -> None:
+    """While a checkpoint is being written and training goes on."""
+    folder, go_on = tmp_path / "run", tmp_path / "go_on"
+    process = sipgpu.start("train", "--corpus", corpus, "--out", folder, *RUN, "--set", "train.epochs=1000",
+                           env=fault("write:1:wait", FAULT_UNTIL=go_on))
+    children.append(process)
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("checkpoint.h5.*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    shutil.rmtree(folder.rename(tmp_path / "gone"))
+    go_on.touch()
+    err = process.communicate(timeout=120)[1]
+    assert process.returncode == 1 and not folder.exists()
+    assert [line for line in err.splitlines() if line.startswith("sipgpu: ")] == err.splitlines()[-1:]
+    assert str(folder) in err.splitlines()[-1] and "No such file" in err.splitlines()[-1]
+    assert sum(line.startswith("warning: ") for line in err.splitlines()) <= 1
 
 
 def test_full_disk_from_the_start(sipgpu: Sipgpu, corpus: Path, quick_run: Path, small_disk: Path) -> None:

@@ -117,6 +117,13 @@ def test_runs_anywhere(bundle: Path, tmp_path: Path) -> None:
     assert all(re.match(r"lib(c|m|dl|rt|pthread|resolv)\.so", name) for name in outside), outside
 
 
+def test_gpu_check_in_the_archive(bundle: Path, tmp_path: Path) -> None:
+    for name in ("first", "paper"):
+        done = run(bundle / "scripts/gpu_check", name, "--stages", "devices", "--out", tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (tmp_path / f"{name}.json").is_file()
+
+
 def test_missing_modules(sipgpu: Sipgpu, tmp_path: Path) -> None:
     if not shutil.which("patchelf"):
         pytest.skip("patchelf is not installed")

@@ -20,11 +20,11 @@ import pytest
 from conftest import Sipgpu, assert_same_tensors, history, settings
 
 WORDS = settings(model__units=12, model__forget_bias=3, train__epochs=4, train__batch_size=190,
-                 train__learning_rate=0.01)
+                 train__learning_rate=0.01, train__checkpoint_every=1)
 RUNS = {"model1.0_seed1", "model1.0_seed2", "model2.1_seed1", "model2.1_seed2"}
 # Longer runs with something of everything that must survive an interruption.
 LONG = settings(model__units=48, model__forget_bias=3, train__epochs=40, train__batch_size=93, train__eval_every=5,
-                train__keep_best=True, train__clip_norm=1, train__lr_schedule="cosine")
+                train__keep_best=True, train__clip_norm=1, train__lr_schedule="cosine", train__checkpoint_every=1)
 LONG_RUNS = ("model1.1_seed1", "model1.1_seed2", "model1.1_seed3")
 
 
@@ -115,6 +115,13 @@ def test_records_stand_for_runs(sipgpu: Sipgpu, corpus: Path, experiment: Path, 
     assert not (folder / "runs").exists() or not any((folder / "runs").iterdir())
     made, again = (json.loads((path / "provenance.json").read_text(encoding="utf-8")) for path in (experiment, folder))
     assert made["runs"] == again["runs"] and len(made["runs"]) == 4
+
+
+def test_how_often_checkpoints_are_written_is_no_matter(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    folder = recorded(experiment, tmp_path / "out", *RUNS)
+    sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 2, *WORDS,
+              *settings(train__checkpoint_seconds=5, train__checkpoint_every=2))
+    assert files(folder) == files(experiment)
 
 
 def test_new_runs_join_records(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
@@ -329,10 +336,11 @@ def test_interrupted_experiments_go_on(sipgpu: Sipgpu, corpus: Path, unbroken: P
 def test_a_killed_experiment_goes_on(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path, children: list) -> None:
     """A crash ends all runs; each resumes from its own checkpoint."""
     folder = tmp_path / "out"
-    words = start_words(corpus, folder, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG, *settings(train__checkpoint_every=1))
+    words = start_words(corpus, folder, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG)
     process = sipgpu.start(*words)
     children.append(process)
-    wait_for_runs(process, folder, LONG_RUNS[:2], 5)
+    while process.poll() is None and not all((folder / "runs" / run / "checkpoint.h5").exists() for run in LONG_RUNS[:2]):
+        time.sleep(0.01)
     process.kill()
     process.communicate(timeout=60)
     sipgpu.ok(*words)

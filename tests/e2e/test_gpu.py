@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import pytest
@@ -187,6 +188,22 @@ def test_an_interrupted_run_goes_on_bit_for_bit(gpu: Sipgpu, corpus: Path, tmp_p
         assert "--resume" in err.splitlines()[-1]
         assert train(gpu, corpus, tmp_path / "run", "cuda", "--resume").code == 0
     assert_same_tensors(tmp_path / "run/model.h5", runs["cuda"] / "model.h5", "params")
+
+
+def test_checkpoints_within_epochs(gpu: Sipgpu, corpus: Path, tmp_path: Path, runs: dict[str, Path],
+                                   fault: Callable[..., dict[str, str]]) -> None:
+    """Taken between updates of which the device has the next under way; killed at some of them."""
+    words, updates = settings(train__checkpoint_every=0, train__checkpoint_seconds=1e-6), []
+    for count in (2, 3, 2, 5, 2):
+        result = train(gpu, corpus, tmp_path / "run", "cuda", *words, "--resume", env=fault(f"rename:{count}:kill"))
+        updates += re.findall(r"resuming after epoch \d+, update (\d+)", result.err)
+        assert result.code in (0, -signal.SIGKILL)
+        if result.code == 0:
+            break
+    result = train(gpu, corpus, tmp_path / "run", "cuda", *words, "--resume")
+    assert result.code == 0 and any(int(update) % 11 for update in updates)
+    assert_same_tensors(tmp_path / "run/model.h5", runs["cuda"] / "model.h5", "params")
+    assert history(tmp_path / "run") == history(runs["cuda"])
 
 
 @pytest.mark.parametrize("layers, dropout", [(1, 0.5), (2, 0), (2, 0.5)], ids=["model 1.1", "model 2.0", "model 2.1"])

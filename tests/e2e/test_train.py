@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from conftest import (GOOD_SETTINGS, Result, Sipgpu, assert_same_tensors, conten
 RUN = settings(model__units=48, model__dropout=0.5, model__forget_bias=3, train__epochs=24, train__batch_size=93,
                train__eval_every=5, train__checkpoint_every=1, train__keep_best=True, train__clip_norm=1,
                train__lr_schedule="cosine")
+# The same, with checkpoints by time instead, as often as the writer gets them done: within epochs, too.
+BY_TIME = [*RUN, *settings(train__checkpoint_every=0, train__checkpoint_seconds=1e-6)]
 RUN_FILES = {"best.h5", "checkpoint.h5", "config.ini", "history.csv", "model.h5", "provenance.json"}
 
 
@@ -184,13 +187,16 @@ def unbroken(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def assert_same_run(folder: Path, unbroken: Path) -> None:
+def assert_same_run(folder: Path, unbroken: Path, *, checkpoint: bool = True) -> None:
     """The run in the folder ended as the unbroken one did, bit for bit."""
     assert history(folder) == history(unbroken)
     assert_same_tensors(folder / "model.h5", unbroken / "model.h5")
-    assert_same_tensors(folder / "checkpoint.h5", unbroken / "checkpoint.h5")
+    if checkpoint:
+        assert_same_tensors(folder / "checkpoint.h5", unbroken / "checkpoint.h5")
     for group in ("training", "thresholds"):
         a, b = attributes(folder / "model.h5", group), attributes(unbroken / "model.h5", group)
+        for settings_text in (a, b):  # how often checkpoints are due makes no difference
+            settings_text.pop("config", None)
         assert a == b
 
 
@@ -202,6 +208,13 @@ def wait_for_epoch(process: subprocess.Popen[str], folder: Path, epoch: int) -> 
             return
         time.sleep(0.002)
     raise AssertionError(f"epoch {epoch} was not seen; exit code {process.poll()}")
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -234,43 +247,214 @@ def test_resume_after_kills_at_any_moment(sipgpu: Sipgpu, corpus: Path, unbroken
     assert_same_run(folder, unbroken)
 
 
-@pytest.mark.parametrize("plan", ["write:7:kill", "fsync:5:kill", "rename:6:kill", "write:1:kill"])
+@pytest.mark.parametrize("plan", ["write:2:kill", "fsync:2:kill", "rename:2:kill", "write:1:kill"])
+@pytest.mark.parametrize("words", [RUN, BY_TIME], ids=["by epochs", "by time"])
 def test_resume_after_a_kill_within_a_checkpoint(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
-                                                 fault: Callable[[str], dict[str, str]], plan: str) -> None:
+                                                 fault: Callable[..., dict[str, str]], plan: str,
+                                                 words: list[str]) -> None:
     folder = tmp_path / "run"
-    result = sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault(plan))
+    result = sipgpu("train", "--corpus", corpus, "--out", folder, *words, env=fault(plan))
     assert result.code == -signal.SIGKILL
     assert list(folder.glob("checkpoint.h5.*")), "the kill came too early or too late"
-    train(sipgpu, corpus, folder, *RUN, "--resume")
-    assert_same_run(folder, unbroken)
+    train(sipgpu, corpus, folder, *words, "--resume")
+    assert_same_run(folder, unbroken, checkpoint=words is RUN)
 
 
-@pytest.mark.parametrize("plan", ["write:7:full", "fsync:5:full", "rename:6:full"])
+def test_checkpoints_by_time_lie_within_epochs(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                               fault: Callable[..., dict[str, str]]) -> None:
+    """Killed again and again, each time while the second checkpoint is put in place."""
+    folder, updates, batches = tmp_path / "run", [], math.ceil(950 / 93)
+    for _ in range(500):
+        result = sipgpu("train", "--corpus", corpus, "--out", folder, *BY_TIME, "--resume", env=fault("rename:2:kill"))
+        updates += re.findall(r"resuming after epoch \d+, update (\d+)", result.err)
+        if result.code == 0:
+            break
+        assert result.code == -signal.SIGKILL
+    assert any(int(update) % batches for update in updates), updates
+    assert_same_run(folder, unbroken, checkpoint=False)
+    assert not (folder / "checkpoint.h5").exists()
+
+
+@pytest.mark.parametrize("plan", ["write:2:full", "fsync:2:full", "rename:2:full"])
 def test_a_checkpoint_that_fails_leaves_the_one_before(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
-                                                       fault: Callable[[str], dict[str, str]], plan: str) -> None:
+                                                       fault: Callable[..., dict[str, str]], plan: str) -> None:
+    """Training goes on."""
     folder = tmp_path / "run"
-    sipgpu.refuses("train", "--corpus", corpus, "--out", folder, *RUN, env=fault(plan), alone=False,
-                   names=(folder / "checkpoint.h5", "intact", "No space left on device"))
-    assert not list(folder.glob("checkpoint.h5.*"))
-    sipgpu.ok("eval", "--model", folder / "checkpoint.h5", "--corpus", corpus)
+    result = sipgpu.ok("train", "--corpus", corpus, "--out", folder, *RUN, env=fault(plan))
+    warning, = (line for line in result.err.splitlines() if line.startswith("warning: "))
+    assert all(part in warning for part in (str(folder / "checkpoint.h5"), "intact", "No space left on device"))
+    assert {path.name for path in folder.iterdir()} == RUN_FILES
+    assert_same_run(folder, unbroken, checkpoint=False)
+    assert sipgpu.ok("eval", "--model", folder / "checkpoint.h5", "--corpus", corpus)
+
+
+def test_a_checkpoint_that_fails_is_tried_again(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                                fault: Callable[..., dict[str, str]]) -> None:
+    result = train_with(sipgpu, corpus, tmp_path / "run", fault("write:1:full"))
+    assert "no checkpoint yet" in result.err and "can be written again" in result.err
+    assert_same_run(tmp_path / "run", unbroken)
+
+
+def train_with(sipgpu: Sipgpu, corpus: Path, folder: Path, env: dict[str, str], *words: object) -> Result:
+    """A run of RUN in this environment, which completes."""
+    return sipgpu.ok("train", "--corpus", corpus, "--out", folder, *RUN, *words, env=env)
+
+
+@pytest.mark.parametrize("plan", ["write:0:full", "rename:0:full"])
+def test_checkpoints_that_always_fail(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                      fault: Callable[..., dict[str, str]], plan: str) -> None:
+    """Said once, and the run completes."""
+    folder = tmp_path / "run"
+    result = train_with(sipgpu, corpus, folder, fault(plan))
+    assert sum("No space left on device" in line for line in result.err.splitlines()) == 1
+    assert {path.name for path in folder.iterdir()} == RUN_FILES - {"checkpoint.h5"}
+    assert_same_run(folder, unbroken, checkpoint=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_when_checkpoints_fail(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, children: list,
+                                        fault: Callable[..., dict[str, str]], number: signal.Signals) -> None:
+    folder = tmp_path / "run"
+    process = sipgpu.start("train", "--corpus", corpus, "--out", folder, *RUN, *settings(train__epochs=100000),
+                           env=fault("write:0:full"))
+    children.append(process)
+    wait_for_epoch(process, folder, 2)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    line = err.splitlines()[-1]
+    assert line.startswith("sipgpu: ") and str(folder / "checkpoint.h5") in line and "not saved" in line
+    assert "--resume" not in line  # there is nothing to go on from
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                                        children: list, fault: Callable[..., dict[str, str]]) -> None:
+    """The first write does not come back until all epochs are done."""
+    folder, go_on = tmp_path / "run", tmp_path / "go_on"
+    process = sipgpu.start("train", "--corpus", corpus, "--out", folder, *RUN,
+                           env=fault("write:1:wait", FAULT_UNTIL=go_on))
+    children.append(process)
+    wait_for_epoch(process, folder, 24)
+    wait_until(lambda: list(folder.glob("checkpoint.h5.*")))
+    assert not (folder / "checkpoint.h5").exists()
+    go_on.touch()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert_same_run(folder, unbroken)
+
+
+def test_a_kill_while_training_is_far_ahead(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                            children: list, fault: Callable[..., dict[str, str]]) -> None:
+    """The checkpoint is of long ago, the history and perhaps the best weights are newer."""
+    folder = tmp_path / "run"
+    process = sipgpu.start("train", "--corpus", corpus, "--out", folder, *RUN,
+                           env=fault("write:2:wait", FAULT_UNTIL=tmp_path / "never"))
+    children.append(process)
+    wait_for_epoch(process, folder, 20)
+    wait_until(lambda: (folder / "checkpoint.h5").exists() and list(folder.glob("checkpoint.h5.*")))
+    process.kill()
+    process.communicate()
     train(sipgpu, corpus, folder, *RUN, "--resume")
     assert_same_run(folder, unbroken)
+
+
+def test_a_signal_waits_for_what_is_being_written(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                                  children: list, fault: Callable[..., dict[str, str]]) -> None:
+    folder, go_on = tmp_path / "run", tmp_path / "go_on"
+    process = sipgpu.start("train", "--corpus", corpus, "--out", folder, *RUN,
+                           env=fault("rename:1:wait", FAULT_UNTIL=go_on))
+    children.append(process)
+    wait_for_epoch(process, folder, 2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    go_on.touch()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (0, 1), err
+    if process.returncode:  # not at its end already
+        assert "go on with --resume" in err.splitlines()[-1]
+        train(sipgpu, corpus, folder, *RUN, "--resume")
+    assert_same_run(folder, unbroken)
+
+
+@pytest.mark.parametrize("plan", ["write:1:full", "rename:1:full", "write:1:kill", "rename:1:kill", "rename:2:kill"])
+def test_best_weights_that_fail_are_not_lost(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                             fault: Callable[..., dict[str, str]], plan: str) -> None:
+    """No checkpoint knows of a best that is not on the disk: a resumed run would end with an older one."""
+    folder = tmp_path / "run"
+    result = sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault(plan, FAULT_FILE="best.h5"))
+    assert result.code in (0, -signal.SIGKILL), result.err
+    if (folder / "checkpoint.h5").exists() and result.code:
+        best = attributes(folder / "best.h5", "training")["best_pd"] if (folder / "best.h5").exists() else -1
+        assert attributes(folder / "checkpoint.h5", "training")["best_pd"] <= best
+    if result.code:
+        train(sipgpu, corpus, folder, *RUN, "--resume")
+    assert_same_run(folder, unbroken)
+
+
+def test_best_weights_that_cannot_be_written(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                             fault: Callable[..., dict[str, str]]) -> None:
+    folder = tmp_path / "run"
+    sipgpu.refuses("train", "--corpus", corpus, "--out", folder, *RUN, alone=False,
+                   names=(folder / "best.h5", "No space left on device"), env=fault("write:0:full", FAULT_FILE="best.h5"))
+    assert not (folder / "model.h5").exists() and not (folder / "best.h5").exists()
+    train(sipgpu, corpus, folder, *RUN, "--resume")
+    assert_same_run(folder, unbroken)
+
+
+@pytest.mark.parametrize("words", [RUN, BY_TIME], ids=["by epochs", "by time"])
+@pytest.mark.parametrize("plan", ["write:1:full", "rename:1:full", "write:1:kill", "rename:1:kill"])
+def test_a_model_that_cannot_be_written(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                        fault: Callable[..., dict[str, str]], plan: str, words: list[str]) -> None:
+    """What there is to go on from stays until the model is in place."""
+    folder = tmp_path / "run"
+    result = sipgpu("train", "--corpus", corpus, "--out", folder, *words, env=fault(plan, FAULT_FILE="model.h5"))
+    if plan.endswith("full"):
+        line = result.err.splitlines()[-1]
+        assert result.code == 1 and str(folder / "model.h5") in line and "No space left on device" in line
+    else:
+        assert result.code == -signal.SIGKILL
+    assert (folder / "checkpoint.h5").exists() and not (folder / "model.h5").exists()
+    assert "resuming after epoch" in train(sipgpu, corpus, folder, *words, "--resume").err
+    assert_same_run(folder, unbroken, checkpoint=words is RUN)
+    assert (folder / "checkpoint.h5").exists() == (words is RUN)
+
+
+@pytest.mark.parametrize("keys, kept", [
+    ({}, False), ({"train__checkpoint_seconds": 1e-6}, False), ({"train__checkpoint_seconds": 0}, False),
+    ({"train__checkpoint_every": 1000}, True), ({"train__checkpoint_every": 1, "train__checkpoint_seconds": 0}, True),
+], ids=str)
+def test_a_complete_run_keeps_a_checkpoint_if_asked(sipgpu: Sipgpu, corpus: Path, tmp_path: Path,
+                                                    keys: dict[str, object], kept: bool) -> None:
+    train(sipgpu, corpus, tmp_path / "run", *quick(train__epochs=10, **keys))
+    assert (tmp_path / "run/checkpoint.h5").exists() == kept
+    if kept:
+        assert attributes(tmp_path / "run/checkpoint.h5", "training")["epoch"] == 10
+
+
+def test_how_often_checkpoints_are_due_may_change(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
+                                                  fault: Callable[..., dict[str, str]]) -> None:
+    folder = tmp_path / "run"
+    assert sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault("rename:2:kill")).code < 0
+    train(sipgpu, corpus, folder, *BY_TIME, *settings(train__checkpoint_seconds=3600), "--resume")
+    assert_same_run(folder, unbroken, checkpoint=False)
+    assert not (folder / "checkpoint.h5").exists()
 
 
 def test_resume_leaves_no_litter(sipgpu: Sipgpu, corpus: Path, tmp_path: Path,
-                                 fault: Callable[[str], dict[str, str]]) -> None:
+                                 fault: Callable[..., dict[str, str]]) -> None:
     folder = tmp_path / "run"
-    sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault("write:3:kill"))
+    sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault("write:2:kill"))
     train(sipgpu, corpus, folder, *RUN, "--resume")
     assert {path.name for path in folder.iterdir()} == RUN_FILES
 
 
 def test_resume_after_a_torn_history_line(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
-                                          fault: Callable[[str], dict[str, str]]) -> None:
+                                          fault: Callable[..., dict[str, str]]) -> None:
     folder = tmp_path / "run"
-    sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault("rename:9:kill"))
+    sipgpu("train", "--corpus", corpus, "--out", folder, *RUN, env=fault("rename:2:kill"))
     with open(folder / "history.csv", "a", encoding="utf-8") as f:
-        f.write("11,121,0.3")
+        f.write("99,121,0.3")
     train(sipgpu, corpus, folder, *RUN, "--resume")
     assert_same_run(folder, unbroken)
 
@@ -285,20 +469,23 @@ def test_resume_between_the_last_checkpoint_and_the_model(sipgpu: Sipgpu, unbrok
 
 def test_resume_after_an_early_stop(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     """Killed after the last checkpoint, before the model: the goal was reached, there is nothing more to train."""
-    words = quick(train__stop_when_train_pd=0.3, train__eval_every=2, train__epochs=60, model__padding="mask")
+    words = quick(train__stop_when_train_pd=0.3, train__eval_every=2, train__epochs=60, model__padding="mask",
+                  train__checkpoint_every=1)
     train(sipgpu, corpus, tmp_path / "run", *words)
     shutil.copytree(tmp_path / "run", tmp_path / "again")
     (tmp_path / "again/model.h5").unlink()
-    sipgpu.ok("train", "--out", tmp_path / "again", "--resume")
+    told = sipgpu.ok("train", "--out", tmp_path / "again", "--resume").err
+    assert "resuming after epoch" in told and "loss" not in told
     assert history(tmp_path / "again") == history(tmp_path / "run")
     assert_same_tensors(tmp_path / "again/model.h5", tmp_path / "run/model.h5", "params")
 
 
 def test_a_longer_run_is_the_same_run_so_far(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     train(sipgpu, corpus, tmp_path / "long", *quick(train__epochs=6))
-    train(sipgpu, corpus, tmp_path / "short", *quick(train__epochs=3))
+    train(sipgpu, corpus, tmp_path / "short", *quick(train__epochs=3, train__checkpoint_every=1))
     (tmp_path / "short/model.h5").unlink()
-    train(sipgpu, corpus, tmp_path / "short", *quick(train__epochs=6), "--resume")
+    result = train(sipgpu, corpus, tmp_path / "short", *quick(train__epochs=6), "--resume")
+    assert "resuming after epoch 3" in result.err
     assert_same_tensors(tmp_path / "long/model.h5", tmp_path / "short/model.h5", "params")
 
 

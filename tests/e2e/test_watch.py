@@ -25,7 +25,7 @@ from typing import Any, Callable, Iterator
 import h5py
 import packets as p
 import pytest
-from conftest import Result, Sipgpu, settings
+from conftest import DIGEST_BLOCK, Result, Sipgpu, changing, settings
 
 SOAK = os.environ.get("SIPGPU_SOAK") == "1"
 
@@ -50,7 +50,7 @@ DETECTORS = "network,prefixes,protocol,sources"
 def limited(model: Path, to: Path, going_on: float, over: float) -> Path:
     """The model with limits of the moments, of dialogs that go on and of those that are over."""
     shutil.copyfile(model, to)
-    with h5py.File(to, "r+") as f:
+    with changing(to) as f:
         f["prefix_thresholds"][:] = going_on
         for moment in ("skewness", "kurtosis"):
             f["thresholds"].attrs[moment] = float(over)
@@ -559,13 +559,18 @@ def test_reload_refuses_what_does_not_fit(live: Callable[..., Live], models: dic
                                           tmp_path: Path):
     other = train(sipgpu, tmp_path, [OPTIONS, REGISTER, BUSY])
     bare = shutil.copyfile(models["strict"], tmp_path / "bare.h5")
-    with h5py.File(bare, "r+") as f:
+    with changing(bare) as f:
         del f["prefix_thresholds"]
     damaged = tmp_path / "damaged.h5"
     damaged.write_bytes(models["strict"].read_bytes()[:3000])
+    plain, flipped = tmp_path / "plain.h5", bytearray(models["lenient"].read_bytes())
+    plain.write_bytes(flipped[DIGEST_BLOCK:])
+    flipped[-1000] ^= 4
+    (tmp_path / "flipped.h5").write_bytes(flipped)
     run = live(models["strict"])
     for number, (model, part) in enumerate(((other, "another alphabet"), (bare, "prefix_limits"),
-                                            (damaged, "live.h5"))):
+                                            (damaged, "live.h5"), (plain, "no digest"),
+                                            (tmp_path / "flipped.h5", "damaged"))):
         os.replace(shutil.copyfile(model, tmp_path / "next.h5"), run.model)
         run.process.send_signal(signal.SIGHUP)
         until(lambda: sum("was not loaded again" in line for line in list(run.told)) == number + 1,
@@ -573,7 +578,7 @@ def test_reload_refuses_what_does_not_fit(live: Callable[..., Live], models: dic
         assert any("was not loaded again" in line and part in line for line in list(run.told)), run.told
         run.send(*now_call(f"bad{number}@hep", "INVITE 100 200"))
         until(lambda: len(run.alerts()) == number + 1, "the alert of the old model")
-    assert run.end()["verdicts"]["abnormal"] == 3
+    assert run.end()["verdicts"]["abnormal"] == 5
 
 
 def test_only_senders_and_keys_that_are_allowed(live: Callable[..., Live], models: dict[str, Path]):
@@ -673,11 +678,11 @@ def test_models_that_do_not_do(sipgpu: Sipgpu, models: dict[str, Path], tmp_path
     refuses(path)
     assert sorted(tmp_path.iterdir()) == before
     bare, odd, cut = (shutil.copyfile(models["strict"], tmp_path / f"{n}.h5") for n in ("bare", "odd", "cut"))
-    with h5py.File(bare, "r+") as f:
+    with changing(bare) as f:
         del f["prefix_thresholds"]
     refuses(bare, "train.prefix_limits")
     sipgpu.ok("watch", "-m", bare, "-r", path, "--detectors", "prefixes,protocol,sources")
-    with h5py.File(odd, "r+") as f:
+    with changing(odd) as f:
         f["prefix_thresholds"][1, 0] = float("nan")
     refuses(odd, "prefix_thresholds")
     cut.write_bytes(cut.read_bytes()[:4000])

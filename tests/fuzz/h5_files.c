@@ -1,5 +1,6 @@
 #include "h5_files.h"
 
+#include "base/h5_digest.h"
 #include <hdf5.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,11 +67,24 @@ void fuzz_file_keep(fuzz_file *file)
     fclose(in);
 }
 
-static void write_file(const char *path, const void *data, size_t size)
+/* With `digest`, one that is right goes before the data. */
+static void write_file(const char *path, const void *data, size_t size, bool digest)
 {
+    uint8_t block[SG_H5_DIGEST_BLOCK];
+    sg_h5_digest_make(block, data, size);
     FILE *out = fopen(path, "wb");
-    fuzz_expect(out && fwrite(data, 1, size, out) == size);
+    fuzz_expect(out && (!digest || fwrite(block, sizeof block, 1, out) == 1));
+    fuzz_expect(fwrite(data, 1, size, out) == size);
     fclose(out);
+}
+
+static bool has_user_block(hid_t file)
+{
+    hid_t plist = H5Fget_create_plist(file);
+    hsize_t bytes = 0;
+    H5Pget_userblock(plist, &bytes);
+    H5Pclose(plist);
+    return bytes > 0;
 }
 
 /* ---- the input ---- */
@@ -347,8 +361,9 @@ void fuzz_file_edit(const fuzz_file *file, const char *const *objects, size_t co
     fuzz_expect(bytes > 0);
     void *image = malloc((size_t)bytes);
     fuzz_expect(H5Fget_file_image(id, image, (size_t)bytes) == bytes);
+    bool digest = has_user_block(id);
     H5Fclose(id);
-    write_file(file->path, image, (size_t)bytes);
+    write_file(file->path, image, (size_t)bytes, digest);
     free(image);
 }
 

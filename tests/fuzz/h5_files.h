@@ -21,7 +21,8 @@ void fuzz_file_open(fuzz_file *file);
 /* Takes the file that now stands at the path as the good one. */
 void fuzz_file_keep(fuzz_file *file);
 
-/* Writes the good file with edits to its path.  `objects`: names of groups and datasets, "/" first. */
+/* Writes the good file with edits to its path; its digest, if it has one, is right again.  `objects`: names
+ * of groups and datasets, "/" first. */
 void fuzz_file_edit(const fuzz_file *file, const char *const *objects, size_t count, const uint8_t *data,
                     size_t size);
 

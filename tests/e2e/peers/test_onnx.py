@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Sipgpu
+from conftest import Sipgpu, changing
 from network import Network, moments
 from peer_models import model, run_example, scores, tokens  # noqa: F401  pylint: disable=unused-import
 
@@ -124,7 +124,7 @@ def test_outputs_that_are_all_alike(sipgpu: Sipgpu, model: Path, tokens: np.ndar
     """No variance: the moments are 0, which is abnormal, and not NaN."""
     copy = tmp_path / "flat.h5"
     copy.write_bytes(model.read_bytes())
-    with h5py.File(copy, "r+") as f:
+    with changing(copy) as f:
         f["params/dense/kernel"][...] = 0
         f["params/dense/bias"][...] = 0
     sipgpu.ok("export", "--model", copy, "--out", tmp_path / "flat.onnx")
@@ -155,7 +155,7 @@ def test_without_thresholds_there_is_no_verdict(sipgpu: Sipgpu, model: Path, tok
                                                 tmp_path: Path) -> None:
     copy = tmp_path / "none.h5"
     copy.write_bytes(model.read_bytes())
-    with h5py.File(copy, "r+") as f:
+    with changing(copy) as f:
         del f["thresholds"]
     result = sipgpu.ok("export", "--model", copy, "--out", tmp_path / "none.onnx")
     assert "no thresholds" in result.err

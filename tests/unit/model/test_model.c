@@ -1,6 +1,7 @@
 /* Model files come back as they were; damaged or foreign ones are refused with one sentence. */
 #include "base/files.h"
 #include "base/h5.h"
+#include "base/h5_digest.h"
 #include "corpus/synth.h"
 #include "model/model.h"
 #include "testing.h"
@@ -178,6 +179,25 @@ static void test_not_finite(void **state)
     assert_fails(SG_E_NUMERIC, "lstm_1/recurrent_kernel", sg_model_read(&m, NULL, f->path));
 }
 
+static void write_bytes(const char *path, const char *bytes, size_t size)
+{
+    FILE *out = fopen(path, "wb");
+    assert_int_equal(fwrite(bytes, 1, size, out), size);
+    fclose(out);
+}
+
+/* Closes a file that was edited and makes its digest right again. */
+static void finish_edit(const fixture *f, hid_t file)
+{
+    char *bytes;
+    size_t size;
+    H5Fclose(file);
+    assert_ok(sg_file_read(f->path, 1 << 24, &bytes, &size));
+    sg_h5_digest_make((uint8_t *)bytes, bytes + SG_H5_DIGEST_BLOCK, size - SG_H5_DIGEST_BLOCK);
+    write_bytes(f->path, bytes, size);
+    free(bytes);
+}
+
 /* Edits a good file through HDF5. */
 static hid_t edit(const fixture *f)
 {
@@ -207,17 +227,17 @@ static void test_foreign_files(void **state)
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
         hid_t file = edit(f);
         set_int(file, attributes[i].name, attributes[i].value);
-        H5Fclose(file);
+        finish_edit(f, file);
         assert_fails(SG_E_FORMAT, attributes[i].part, sg_model_read(&m, NULL, f->path));
     }
     hid_t file = edit(f);
     H5Ldelete(file, "/params/dense/bias", H5P_DEFAULT);
     H5Lcreate_external("other.h5", "/x", file, "/params/dense/bias", H5P_DEFAULT, H5P_DEFAULT);
-    H5Fclose(file);
+    finish_edit(f, file);
     assert_fails(SG_E_FORMAT, "links are not followed", sg_model_read(&m, NULL, f->path));
     file = edit(f);
     H5Ldelete(file, "/classes/length", H5P_DEFAULT);
-    H5Fclose(file);
+    finish_edit(f, file);
     assert_fails(SG_E_FORMAT, "/classes/length", sg_model_read(&m, NULL, f->path));
     f->model.class_length[4] = 0;
     assert_ok(sg_model_write(&f->model, NULL, f->path));
@@ -239,6 +259,31 @@ static void test_truncated(void **state)
         assert_int_not_equal(sg_model_read(&m, NULL, f->path), SG_OK);
         assert_non_null(strstr(sg_error_text(), f->path));
     }
+    free(bytes);
+}
+
+/* The digest is looked at before anything else, and a model without one is read. */
+static void test_digest(void **state)
+{
+    fixture *f = *state;
+    sg_model m;
+    char *bytes;
+    size_t size;
+    bool digest = false;
+    assert_ok(sg_model_write(&f->model, &f->state, f->path));
+    assert_ok(sg_model_read_digest(&m, f->path, &digest));
+    assert_true(digest);
+    sg_model_free(&m);
+    assert_ok(sg_file_read(f->path, 1 << 24, &bytes, &size));
+    bytes[size / 2] ^= 1;
+    write_bytes(f->path, bytes, size);
+    assert_fails(SG_E_FORMAT, "damaged", sg_model_read(&m, NULL, f->path));
+    bytes[size / 2] ^= 1;
+    write_bytes(f->path, bytes + SG_H5_DIGEST_BLOCK, size - SG_H5_DIGEST_BLOCK);
+    assert_ok(sg_model_read_digest(&m, f->path, &digest));
+    assert_false(digest);
+    assert_same_params(&m.params, &f->model.params);
+    sg_model_free(&m);
     free(bytes);
 }
 
@@ -269,9 +314,10 @@ static void test_match_classes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        WITH_FIXTURE(test_round_trip),    WITH_FIXTURE(test_prefix_limits), WITH_FIXTURE(test_conventions),
-        WITH_FIXTURE(test_same_bytes),    WITH_FIXTURE(test_no_optimizer),  WITH_FIXTURE(test_not_finite),
-        WITH_FIXTURE(test_foreign_files), WITH_FIXTURE(test_truncated),     WITH_FIXTURE(test_match_classes)};
+    const struct CMUnitTest tests[] = {WITH_FIXTURE(test_round_trip),    WITH_FIXTURE(test_prefix_limits),
+                                       WITH_FIXTURE(test_conventions),   WITH_FIXTURE(test_same_bytes),
+                                       WITH_FIXTURE(test_no_optimizer),  WITH_FIXTURE(test_not_finite),
+                                       WITH_FIXTURE(test_foreign_files), WITH_FIXTURE(test_truncated),
+                                       WITH_FIXTURE(test_digest),        WITH_FIXTURE(test_match_classes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,9 @@
 #include "train/history.h"
 #include "train/trainer.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 typedef struct {
     sg_corpus corpus;
     sg_config config;
@@ -126,6 +129,29 @@ static void test_resume_is_exact(void **state)
     sg_model_free(&b.model);
 }
 
+/* What other threads are told: where a sitting began, and where it is. */
+static void test_progress(void **state)
+{
+    fixture *f = *state;
+    static const volatile sig_atomic_t never = 0;
+    sg_training_progress progress = {0};
+    sg_training training = {.config = &f->config,
+                            .corpus = &f->corpus,
+                            .folder = f->folder,
+                            .stop = &never,
+                            .progress = &progress};
+    sg_trained trained;
+    f->config.epochs = 2;
+    f->config.checkpoint_every = 1;
+    for (int sitting = 0; sitting < 2; sitting++, f->config.epochs = 5) {
+        training.resume = sitting > 0;
+        assert_ok(sg_train(&training, &trained));
+        assert_int_equal(progress.before, sitting ? 2 : 0);
+        assert_int_equal(progress.done, f->config.epochs);
+        sg_model_free(&trained.model);
+    }
+}
+
 /* A longer run with a constant rate goes on from a shorter one as if it had been asked for at once. */
 static void test_extend(void **state)
 {
@@ -241,17 +267,53 @@ static void test_history_rewind(void **state)
     assert_fails(SG_E_FORMAT, "not a history", sg_history_rewind(path, 1, &seconds));
 }
 
+/* No room for the whole of a line: the file is as it was, and the line can be written later. */
+static void test_history_without_room(void **state)
+{
+    fixture *f = *state;
+    char path[SG_PATH_MAX], *before, *after;
+    size_t size, length;
+    struct rlimit old, small;
+    sg_history_line line = {.epoch = 1, .update = 10, .loss = 1};
+    assert_ok(sg_path_join(path, f->folder, "h.csv"));
+    assert_ok(sg_history_create(path));
+    assert_ok(sg_history_append(path, &line));
+    assert_ok(sg_file_read(path, 1 << 16, &before, &size));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = size + 5;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    line.epoch = 2;
+    sg_status status = sg_history_append(path, &line);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(status, SG_E_IO);
+    assert_ok(sg_file_read(path, 1 << 16, &after, &length));
+    assert_int_equal(length, size);
+    assert_memory_equal(after, before, size);
+    free(after);
+    assert_ok(sg_history_append(path, &line));
+    assert_ok(sg_file_read(path, 1 << 16, &after, &length));
+    assert_memory_equal(after, before, size);
+    assert_int_equal(strncmp(after + size, "2,10,", 5), 0);
+    free(before);
+    free(after);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {WITH_FIXTURE(test_learns),
                                        WITH_FIXTURE(test_resume_is_exact),
+                                       WITH_FIXTURE(test_progress),
                                        WITH_FIXTURE(test_extend),
                                        WITH_FIXTURE(test_changed_settings),
                                        WITH_FIXTURE(test_divergence),
                                        WITH_FIXTURE(test_what_does_not_fit),
                                        WITH_FIXTURE(test_best_and_early_stop),
-                                       WITH_FIXTURE(test_history_rewind)};
+                                       WITH_FIXTURE(test_history_rewind),
+                                       WITH_FIXTURE(test_history_without_room)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
