@@ -40,34 +40,35 @@ typedef struct {
     bool required;        /* on a command line: text that must not be empty */
 } sg_option;
 
-/* Entries of a table.  `at` is the offset of the value; other members follow as designated initialisers:
- *     SG_TEXT("out", offsetof(options, out), "FILE", "the file to write", .letter = 'o', .required = true) */
-#define SG_FLAG(key_, at, help_, ...)                                              \
-    {                                                                              \
-        .key = key_, .type = SG_OPT_FLAG, .offset = at, .help = help_, __VA_ARGS__ \
+/* Entries of a table:
+ *     SG_TEXT(SG_KEY(options, out), "FILE", "the file to write", .letter = 'o', .required = true)
+ * SG_KEY: the member of the struct that holds the value and names the option; SG_AT: it has another name.
+ * Further members follow as designated initialisers. */
+#define SG_AT(key_, struct_, member) .key = key_, .offset = offsetof(struct_, member)
+#define SG_KEY(struct_, member)      SG_AT(#member, struct_, member)
+#define SG_FLAG(at, help_, ...)                             \
+    {                                                       \
+        at, .type = SG_OPT_FLAG, .help = help_, __VA_ARGS__ \
     }
-#define SG_INT(key_, at, fallback_, low, high, help_, ...)                                             \
-    {                                                                                                  \
-        .key = key_, .type = SG_OPT_INT, .offset = at, .fallback = fallback_, .min = low, .max = high, \
-        .help = help_, __VA_ARGS__                                                                     \
+#define SG_INT(at, fallback_, low, high, help_, ...)                                                       \
+    {                                                                                                      \
+        at, .type = SG_OPT_INT, .fallback = fallback_, .min = low, .max = high, .help = help_, __VA_ARGS__ \
     }
-#define SG_REAL(key_, at, fallback_, low, high, help_, ...)                                             \
-    {                                                                                                   \
-        .key = key_, .type = SG_OPT_REAL, .offset = at, .fallback = fallback_, .min = low, .max = high, \
-        .help = help_, __VA_ARGS__                                                                      \
-    }
-#define SG_ENUM(key_, at, fallback_, choices_, help_, ...)                                          \
-    {                                                                                               \
-        .key = key_, .type = SG_OPT_ENUM, .offset = at, .fallback = fallback_, .choices = choices_, \
-        .help = help_, __VA_ARGS__                                                                  \
-    }
-#define SG_TEXT(key_, at, argument_, help_, ...)                                                          \
-    {                                                                                                     \
-        .key = key_, .type = SG_OPT_TEXT, .offset = at, .argument = argument_, .help = help_, __VA_ARGS__ \
-    }
-#define SG_LIST(key_, at, argument_, help_, ...)                                                            \
+#define SG_REAL(at, fallback_, low, high, help_, ...)                                                       \
     {                                                                                                       \
-        .key = key_, .type = SG_OPT_APPEND, .offset = at, .argument = argument_, .help = help_, __VA_ARGS__ \
+        at, .type = SG_OPT_REAL, .fallback = fallback_, .min = low, .max = high, .help = help_, __VA_ARGS__ \
+    }
+#define SG_ENUM(at, fallback_, choices_, help_, ...)                                                    \
+    {                                                                                                   \
+        at, .type = SG_OPT_ENUM, .fallback = fallback_, .choices = choices_, .help = help_, __VA_ARGS__ \
+    }
+#define SG_TEXT(at, argument_, help_, ...)                                         \
+    {                                                                              \
+        at, .type = SG_OPT_TEXT, .argument = argument_, .help = help_, __VA_ARGS__ \
+    }
+#define SG_LIST(at, argument_, help_, ...)                                           \
+    {                                                                                \
+        at, .type = SG_OPT_APPEND, .argument = argument_, .help = help_, __VA_ARGS__ \
     }
 #define SG_OPTIONS_END     \
     {                      \

@@ -40,10 +40,10 @@ typedef struct {
     bool help, verbose, quiet;
 } sg_common_options;
 
-#define SG_COMMON_OPTIONS(type)                                                                           \
-    SG_FLAG("verbose", offsetof(type, common.verbose), "say more", .letter = 'v'),                        \
-        SG_FLAG("quiet", offsetof(type, common.quiet), "print warnings and results only", .letter = 'q'), \
-        SG_FLAG("help", offsetof(type, common.help), "show this help", .letter = 'h'), SG_OPTIONS_END
+#define SG_COMMON_OPTIONS(type)                                                                        \
+    SG_FLAG(SG_AT("verbose", type, common.verbose), "say more", .letter = 'v'),                        \
+        SG_FLAG(SG_AT("quiet", type, common.quiet), "print warnings and results only", .letter = 'q'), \
+        SG_FLAG(SG_AT("help", type, common.help), "show this help", .letter = 'h'), SG_OPTIONS_END
 
 extern const sg_command sg_command_train, sg_command_eval, sg_command_detect, sg_command_score,
     sg_command_watch, sg_command_experiment, sg_command_export, sg_command_import, sg_command_corpus_synth,

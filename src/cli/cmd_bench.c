@@ -20,20 +20,20 @@ static const double GPU_WARMUP_SECONDS = 1;
 
 static const sg_option train_table[] = {
     SG_BENCH_NETWORK_OPTIONS,
-    SG_INT("steps", SG_BENCH_AT(steps), NULL, 1, 1000000, "steps to time; if left out, 10, and 200 on a GPU"),
-    SG_INT("warmup", SG_BENCH_AT(warmup), "-1", -1, 100000,
+    SG_INT(SG_BENCH_AT(steps), NULL, 1, 1000000, "steps to time; if left out, 10, and 200 on a GPU"),
+    SG_INT(SG_BENCH_AT(warmup), "-1", -1, 100000,
            "steps before them; -1: 2, and as many as take a second on a GPU"),
-    SG_INT("seeds", SG_BENCH_AT(seeds), "1", 1, 64,
+    SG_INT(SG_BENCH_AT(seeds), "1", 1, 64,
            "networks trained at the same time, each with a seed and a thread of its own"),
-    SG_ENUM("graphs", SG_BENCH_AT(graphs), "off", "off|on", "cuda: launch each step as one CUDA graph"),
-    SG_FLAG("no_peak", SG_BENCH_AT(no_peak), "do not measure the peak of the products"),
+    SG_ENUM(SG_BENCH_AT(graphs), "off", "off|on", "cuda: launch each step as one CUDA graph"),
+    SG_FLAG(SG_BENCH_AT(no_peak), "do not measure the peak of the products"),
     SG_BENCH_DEVICE_OPTIONS,
 };
 
 static const sg_option infer_table[] = {
     SG_BENCH_NETWORK_OPTIONS,
-    SG_INT("steps", SG_BENCH_AT(steps), "10", 1, 1000000, "passes to time"),
-    SG_INT("warmup", SG_BENCH_AT(warmup), "2", 0, 1000, "passes before them"),
+    SG_INT(SG_BENCH_AT(steps), "10", 1, 1000000, "passes to time"),
+    SG_INT(SG_BENCH_AT(warmup), "2", 0, 1000, "passes before them"),
     SG_BENCH_DEVICE_OPTIONS,
 };
 

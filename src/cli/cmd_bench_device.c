@@ -3,11 +3,11 @@
 #include "cli/bench.h"
 
 static const sg_option table[] = {
-    SG_INT("size", SG_BENCH_AT(size), "8192", 16, 65536,
+    SG_INT(SG_BENCH_AT(size), "8192", 16, 65536,
            "the product is of square matrices of this size; so is the copy"),
-    SG_INT("rows", SG_BENCH_AT(rows), "18782", 1, 100000000, "rows of probabilities for the moments"),
-    SG_INT("classes", SG_BENCH_AT(classes), "1492", 3, 10000000, "probabilities in a row"),
-    SG_INT("repeats", SG_BENCH_AT(repeats), "10", 1, 1000,
+    SG_INT(SG_BENCH_AT(rows), "18782", 1, 100000000, "rows of probabilities for the moments"),
+    SG_INT(SG_BENCH_AT(classes), "1492", 3, 10000000, "probabilities in a row"),
+    SG_INT(SG_BENCH_AT(repeats), "10", 1, 1000,
            "measurements, of some milliseconds each on a GPU, of which the median is shown"),
     SG_BENCH_DEVICE_OPTIONS,
 };

@@ -14,12 +14,12 @@ typedef struct {
     bool json, paper;
 } info_options;
 
-#define AT(field) offsetof(info_options, field)
+#define AT(member) SG_KEY(info_options, member)
 
 static const sg_option table[] = {
-    SG_FLAG("json", AT(json), "one JSON object on standard output"),
-    SG_FLAG("paper", AT(paper), "the paper's figures beside the corpus'"),
-    SG_INT("batch", AT(batch), "933", 1, 1e9, "rows of the batches whose prefix trie is measured"),
+    SG_FLAG(AT(json), "one JSON object on standard output"),
+    SG_FLAG(AT(paper), "the paper's figures beside the corpus'"),
+    SG_INT(AT(batch), "933", 1, 1e9, "rows of the batches whose prefix trie is measured"),
     SG_COMMON_OPTIONS(info_options),
 };
 

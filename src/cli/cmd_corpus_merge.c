@@ -11,14 +11,14 @@ typedef struct {
     int64_t types, max_length;
 } merge_options;
 
-#define AT(field) offsetof(merge_options, field)
+#define AT(member) SG_KEY(merge_options, member)
 
 static const sg_option table[] = {
     SG_NEW_CORPUS_OUT(merge_options, target),
-    SG_INT("types", AT(types), "65535", 2, SG_MESSAGE_TYPES_MAX,
+    SG_INT(AT(types), "65535", 2, SG_MESSAGE_TYPES_MAX,
            "size of the alphabet: the commonest message types, and OTHER for the rest", .argument = "M"),
-    SG_INT("max_length", AT(max_length), "0", 0, SG_LENGTH_MAX,
-           "pad length; longer dialogs are cut; 0: the longest of all", .argument = "L"),
+    SG_INT(AT(max_length), "0", 0, SG_LENGTH_MAX, "pad length; longer dialogs are cut; 0: the longest of all",
+           .argument = "L"),
     SG_NEW_CORPUS_OPTIONS(merge_options, target),
     SG_COMMON_OPTIONS(merge_options),
 };

@@ -16,19 +16,20 @@ typedef struct {
     bool force;
 } split_options;
 
-#define AT(field) offsetof(split_options, field)
+#define AT(member) SG_KEY(split_options, member)
 
 static const sg_option table[] = {
-    SG_TEXT("out", AT(out), "FILE", "the corpus to write", .letter = 'o', .required = true),
-    SG_REAL("train", AT(share[0]), "0.5", 0, 1, "share of train", .argument = "SHARE"),
-    SG_REAL("validation", AT(share[1]), "0.2", 0, 1, "share of validation", .argument = "SHARE"),
-    SG_REAL("test", AT(share[2]), "0.3", 0, 1, "share of test", .argument = "SHARE"),
-    SG_TEXT("sizes", AT(sizes), "A,B,C", "dialogs of train, validation and test instead of shares"),
-    SG_INT("seed", AT(seed), "1", 0, (double)INT64_MAX, "seed of the shuffle", .argument = "S"),
-    SG_TEXT("unseen", AT(unseen), "V,T",
+    SG_TEXT(AT(out), "FILE", "the corpus to write", .letter = 'o', .required = true),
+    SG_REAL(SG_AT("train", split_options, share[0]), "0.5", 0, 1, "share of train", .argument = "SHARE"),
+    SG_REAL(SG_AT("validation", split_options, share[1]), "0.2", 0, 1, "share of validation",
+            .argument = "SHARE"),
+    SG_REAL(SG_AT("test", split_options, share[2]), "0.3", 0, 1, "share of test", .argument = "SHARE"),
+    SG_TEXT(AT(sizes), "A,B,C", "dialogs of train, validation and test instead of shares"),
+    SG_INT(AT(seed), "1", 0, (double)INT64_MAX, "seed of the shuffle", .argument = "S"),
+    SG_TEXT(AT(unseen), "V,T",
             "take the first seed from S on with V validation and T test dialogs whose class is not in train"),
-    SG_INT("tries", AT(tries), "0", 0, 1e12, "seeds to look at for --unseen; 0: about ten seconds' worth"),
-    SG_FLAG("force", AT(force), "overwrite"),
+    SG_INT(AT(tries), "0", 0, 1e12, "seeds to look at for --unseen; 0: about ten seconds' worth"),
+    SG_FLAG(AT(force), "overwrite"),
     SG_COMMON_OPTIONS(split_options),
 };
 

@@ -17,18 +17,18 @@ typedef struct {
     bool force, dump_config;
 } synth_options;
 
-#define AT(field) offsetof(synth_options, field)
+#define AT(member) SG_KEY(synth_options, member)
 
 static const sg_option table[] = {
-    SG_TEXT("out", AT(out), "FILE", "the corpus to write", .letter = 'o'),
-    SG_ENUM("preset", AT(preset), "paper", SG_SYNTH_PRESETS,
+    SG_TEXT(AT(out), "FILE", "the corpus to write", .letter = 'o'),
+    SG_ENUM(AT(preset), "paper", SG_SYNTH_PRESETS,
             "paper: every published count; small: 1900 dialogs of 150 classes"),
-    SG_TEXT("config", AT(config), "FILE", "read section [synth] over the preset"),
-    SG_LIST("set", AT(set), "synth.KEY=VALUE", "change one key; may be given several times"),
-    SG_INT("seed", AT(seed), "1", 0, (double)INT64_MAX,
+    SG_TEXT(AT(config), "FILE", "read section [synth] over the preset"),
+    SG_LIST(AT(set), "synth.KEY=VALUE", "change one key; may be given several times"),
+    SG_INT(AT(seed), "1", 0, (double)INT64_MAX,
            "seed of all random numbers; the split's is the first at or after it that fits", .argument = "S"),
-    SG_FLAG("force", AT(force), "overwrite"),
-    SG_FLAG("dump_config", AT(dump_config), "print every key with its value and meaning, and stop"),
+    SG_FLAG(AT(force), "overwrite"),
+    SG_FLAG(AT(dump_config), "print every key with its value and meaning, and stop"),
     SG_COMMON_OPTIONS(synth_options),
 };
 

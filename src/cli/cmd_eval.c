@@ -18,10 +18,10 @@ typedef struct {
 static const sg_option eval_table[] = {
     SG_SESSION_OPTIONS(eval_options, session),
     SG_SESSION_POOL_OPTIONS(eval_options, session),
-    SG_ENUM("split", offsetof(eval_options, split), "all", "train|validation|test|all", "which dialogs"),
-    SG_TEXT("csv", offsetof(eval_options, csv), "FILE", "also write one line for each class"),
-    SG_FLAG("json", offsetof(eval_options, json), "print one JSON object instead of a table"),
-    SG_FLAG("force", offsetof(eval_options, force), "overwrite the file of --csv"),
+    SG_ENUM(SG_KEY(eval_options, split), "all", "train|validation|test|all", "which dialogs"),
+    SG_TEXT(SG_KEY(eval_options, csv), "FILE", "also write one line for each class"),
+    SG_FLAG(SG_KEY(eval_options, json), "print one JSON object instead of a table"),
+    SG_FLAG(SG_KEY(eval_options, force), "overwrite the file of --csv"),
     SG_COMMON_OPTIONS(eval_options)};
 
 static const char about[] =

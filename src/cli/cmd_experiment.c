@@ -20,17 +20,18 @@ typedef struct {
     bool tables;
 } experiment_options;
 
-#define AT(field) offsetof(experiment_options, field)
+#define AT(member) SG_KEY(experiment_options, member)
 
 static const sg_option table[] = {
-    SG_TEXT("models", AT(models), "LIST", "models of the paper, such as 1.0,2.1",
-            .setting = "experiment.models"),
-    SG_TEXT("seeds", AT(seeds), "K", "runs of each model", .setting = "experiment.seeds"),
-    SG_TEXT("jobs", AT(jobs), "J", "runs at the same time", .setting = "experiment.jobs", .letter = 'j'),
+    SG_TEXT(AT(models), "LIST", "models of the paper, such as 1.0,2.1", .setting = "experiment.models"),
+    SG_TEXT(AT(seeds), "K", "runs of each model", .setting = "experiment.seeds"),
+    SG_TEXT(AT(jobs), "J", "runs at the same time", .setting = "experiment.jobs", .letter = 'j'),
     SG_RUN_SETTINGS(experiment_options, run),
-    SG_TEXT("out", AT(run.out), "DIR", "folder of the experiment [results/<experiment.name>]", .letter = 'o'),
-    SG_FLAG("force", AT(run.force), "train anew the runs in the folder that have other settings"),
-    SG_FLAG("tables", AT(tables), "train nothing: make the tables of the runs that are complete"),
+    SG_TEXT(SG_AT("out", experiment_options, run.out), "DIR",
+            "folder of the experiment [results/<experiment.name>]", .letter = 'o'),
+    SG_FLAG(SG_AT("force", experiment_options, run.force),
+            "train anew the runs in the folder that have other settings"),
+    SG_FLAG(AT(tables), "train nothing: make the tables of the runs that are complete"),
     SG_COMMON_OPTIONS(experiment_options),
 };
 

@@ -21,19 +21,19 @@ typedef struct {
     bool json, force;
 } export_options;
 
-#define AT(field) offsetof(export_options, field)
+#define AT(member) SG_KEY(export_options, member)
 
 static const sg_option table[] = {
-    SG_TEXT("model", AT(model), "MODEL", "model file that `train` wrote", .letter = 'm', .required = true),
-    SG_ENUM("format", AT(format), "auto", FORMAT_CHOICES,
-            "what to write; auto: what the ending of --out says", .letter = 'f'),
-    SG_TEXT("out", AT(out), "FILE", "the file to write", .letter = 'o', .required = true),
-    SG_ENUM("weights", AT(weights), "fp32", SG_WEIGHTS_CHOICES, "what the weights of a .sipm are stored in"),
-    SG_TEXT("device", AT(device), "DEVICE",
-            "what computes the scores of a .sipm: auto, cpu, cuda[:N] or cudnn[:N]", .fallback = "auto"),
-    SG_INT("threads", AT(threads), NULL, 1, 1024, "threads to compute with; all cores if left out"),
-    SG_FLAG("json", AT(json), "print one JSON object"),
-    SG_FLAG("force", AT(force), "overwrite"),
+    SG_TEXT(AT(model), "MODEL", "model file that `train` wrote", .letter = 'm', .required = true),
+    SG_ENUM(AT(format), "auto", FORMAT_CHOICES, "what to write; auto: what the ending of --out says",
+            .letter = 'f'),
+    SG_TEXT(AT(out), "FILE", "the file to write", .letter = 'o', .required = true),
+    SG_ENUM(AT(weights), "fp32", SG_WEIGHTS_CHOICES, "what the weights of a .sipm are stored in"),
+    SG_TEXT(AT(device), "DEVICE", "what computes the scores of a .sipm: auto, cpu, cuda[:N] or cudnn[:N]",
+            .fallback = "auto"),
+    SG_INT(AT(threads), NULL, 1, 1024, "threads to compute with; all cores if left out"),
+    SG_FLAG(AT(json), "print one JSON object"),
+    SG_FLAG(AT(force), "overwrite"),
     SG_COMMON_OPTIONS(export_options),
 };
 

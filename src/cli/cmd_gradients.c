@@ -18,17 +18,17 @@ typedef struct {
     bool force;
 } gradients_options;
 
-#define AT(field) offsetof(gradients_options, field)
+#define AT(member) SG_KEY(gradients_options, member)
 
 static const sg_option gradients_table[] = {
     SG_SESSION_OPTIONS(gradients_options, session),
-    SG_TEXT("rows", AT(rows), "A:B", "the batch is dialogs A to B-1 of the corpus", .required = true),
-    SG_TEXT("mask", AT(mask), "FILE.h5:NAME",
+    SG_TEXT(AT(rows), "A:B", "the batch is dialogs A to B-1 of the corpus", .required = true),
+    SG_TEXT(AT(mask), "FILE.h5:NAME",
             "scaled dropout mask, float [B-A, units]; without it there is no dropout"),
-    SG_ENUM("batching", AT(batching), "trie", SG_BATCHING_CHOICES,
+    SG_ENUM(AT(batching), "trie", SG_BATCHING_CHOICES,
             "what is computed once: equal beginnings of dialogs, equal dialogs, or nothing"),
-    SG_TEXT("out", AT(out), "FILE", "HDF5 file to write", .letter = 'o', .required = true),
-    SG_FLAG("force", AT(force), "overwrite the file of --out"),
+    SG_TEXT(AT(out), "FILE", "HDF5 file to write", .letter = 'o', .required = true),
+    SG_FLAG(AT(force), "overwrite the file of --out"),
     SG_COMMON_OPTIONS(gradients_options),
 };
 

@@ -7,11 +7,11 @@ typedef struct {
     int completion; /* sg_shell */
 } help_options;
 
-#define AT(field) offsetof(help_options, field)
+#define AT(member) SG_KEY(help_options, member)
 
 static const sg_option table[] = {
-    SG_FLAG("man", AT(man), "print the manual page sipgpu.1"),
-    SG_ENUM("completion", AT(completion), "none", SG_SHELL_CHOICES,
+    SG_FLAG(AT(man), "print the manual page sipgpu.1"),
+    SG_ENUM(AT(completion), "none", SG_SHELL_CHOICES,
             "print a script that completes command lines in this shell"),
     SG_COMMON_OPTIONS(help_options),
 };

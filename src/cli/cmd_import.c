@@ -19,20 +19,20 @@ typedef struct {
     bool json, force;
 } import_options;
 
-#define AT(field) offsetof(import_options, field)
+#define AT(member) SG_KEY(import_options, member)
 
 static const sg_option table[] = {
-    SG_ENUM("format", AT(format), "keras", "keras", "what FILE is", .letter = 'f'),
-    SG_TEXT("out", AT(out), "MODEL", "the model file to write", .letter = 'o', .required = true),
-    SG_TEXT("corpus", AT(session.corpus), "CORPUS",
+    SG_ENUM(AT(format), "keras", "keras", "what FILE is", .letter = 'f'),
+    SG_TEXT(AT(out), "MODEL", "the model file to write", .letter = 'o', .required = true),
+    SG_TEXT(SG_AT("corpus", import_options, session.corpus), "CORPUS",
             "what it was trained on: message types, classes, and the train split for the limits",
             .letter = 'c'),
-    SG_ENUM("padding", AT(padding), "auto", "auto|" SG_PADDING_CHOICES,
+    SG_ENUM(AT(padding), "auto", "auto|" SG_PADDING_CHOICES,
             "where its training data had zeros; auto: mask with a Masking layer, else what the file says, "
             "else post"),
     SG_SESSION_DEVICE_OPTIONS(import_options, session),
-    SG_FLAG("json", AT(json), "print one JSON object"),
-    SG_FLAG("force", AT(force), "overwrite"),
+    SG_FLAG(AT(json), "print one JSON object"),
+    SG_FLAG(AT(force), "overwrite"),
     SG_COMMON_OPTIONS(import_options),
 };
 

@@ -25,28 +25,26 @@ typedef struct {
     bool partial, names, json, strict, recompute, fail_on_abnormal;
 } score_options;
 
-#define AT(field) offsetof(score_options, field)
+#define AT(member) SG_KEY(score_options, member)
 
 static const sg_option score_table[] = {
-    SG_TEXT("model", AT(session.model), "MODEL", "model file that `train` wrote (.h5), or an exported .sipm",
-            .letter = 'm', .required = true),
-    SG_FLAG("partial", AT(partial),
-            "the dialogs go on: verdicts by the limits for beginnings of their length"),
-    SG_ENUM("rule", AT(rule), "both", SG_RULE_CHOICES,
+    SG_TEXT(SG_AT("model", score_options, session.model), "MODEL",
+            "model file that `train` wrote (.h5), or an exported .sipm", .letter = 'm', .required = true),
+    SG_FLAG(AT(partial), "the dialogs go on: verdicts by the limits for beginnings of their length"),
+    SG_ENUM(AT(rule), "both", SG_RULE_CHOICES,
             "moments that must be below their limit for an abnormal dialog"),
-    SG_FLAG("names", AT(names), "also the messages of the class' dialog"),
-    SG_FLAG("json", AT(json), "one JSON object a line instead of CSV"),
-    SG_FLAG("strict", AT(strict), "end at the first dialog that cannot be scored"),
-    SG_FLAG("fail_on_abnormal", AT(fail_on_abnormal), "exit with 1 if a dialog is abnormal"),
-    SG_ENUM("separator", AT(separator), "auto", "auto|tab|comma|semicolon", "what stands between cells"),
-    SG_TEXT("columns", AT(columns), "A,B,...",
+    SG_FLAG(AT(names), "also the messages of the class' dialog"),
+    SG_FLAG(AT(json), "one JSON object a line instead of CSV"),
+    SG_FLAG(AT(strict), "end at the first dialog that cannot be scored"),
+    SG_FLAG(AT(fail_on_abnormal), "exit with 1 if a dialog is abnormal"),
+    SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "what stands between cells"),
+    SG_TEXT(AT(columns), "A,B,...",
             "one message a line without header: call_id, time, message, method, status, from, to, -"),
-    SG_INT("batch", AT(batch), "1024", 1, 65536, "most dialogs scored at once"),
+    SG_INT(AT(batch), "1024", 1, 65536, "most dialogs scored at once"),
     SG_SESSION_DEVICE_OPTIONS(score_options, session),
-    SG_TEXT("simd", AT(simd), "LEVEL",
-            ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...", .fallback = "auto"),
-    SG_FLAG("recompute", AT(recompute),
-            ".sipm: run the network for known beginnings too, whose scores the file holds"),
+    SG_TEXT(AT(simd), "LEVEL", ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...",
+            .fallback = "auto"),
+    SG_FLAG(AT(recompute), ".sipm: run the network for known beginnings too, whose scores the file holds"),
     SG_COMMON_OPTIONS(score_options)};
 
 static const char about[] =

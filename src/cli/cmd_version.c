@@ -13,7 +13,7 @@ typedef struct {
 } plain_options;
 
 static const sg_option plain_table[] = {
-    SG_FLAG("json", offsetof(plain_options, json), "print one JSON object instead of a table"),
+    SG_FLAG(SG_KEY(plain_options, json), "print one JSON object instead of a table"),
     SG_COMMON_OPTIONS(plain_options),
 };
 

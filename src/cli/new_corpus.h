@@ -16,14 +16,14 @@ typedef struct {
 /* Entries of a command's option table; `field` is the sg_new_corpus_options in struct `type`. */
 /* clang-format off */
 #define SG_NEW_CORPUS_OUT(type, field)                                                                     \
-    SG_TEXT("out", offsetof(type, field.out), "FILE", "the corpus to write", .letter = 'o', .required = true)
+    SG_TEXT(SG_AT("out", type, field.out), "FILE", "the corpus to write", .letter = 'o', .required = true)
 
 #define SG_NEW_CORPUS_OPTIONS(type, field)                                                                 \
-    SG_REAL("train", offsetof(type, field.share[0]), "0.5", 0, 1,  "share of train", .argument = "SHARE"),                                                                                 \
-    SG_REAL("validation", offsetof(type, field.share[1]), "0.2", 0, 1,  "share of validation", .argument = "SHARE"),                                                                            \
-    SG_REAL("test", offsetof(type, field.share[2]), "0.3", 0, 1,  "share of test", .argument = "SHARE"),                                                                                  \
-    SG_INT("seed", offsetof(type, field.seed), "1", 0, (double)INT64_MAX,  "seed of the split", .argument = "S"),                                                                              \
-    SG_FLAG("force", offsetof(type, field.force), "overwrite")
+    SG_REAL(SG_AT("train", type, field.share[0]), "0.5", 0, 1,  "share of train", .argument = "SHARE"),                                                                                 \
+    SG_REAL(SG_AT("validation", type, field.share[1]), "0.2", 0, 1,  "share of validation", .argument = "SHARE"),                                                                            \
+    SG_REAL(SG_AT("test", type, field.share[2]), "0.3", 0, 1,  "share of test", .argument = "SHARE"),                                                                                  \
+    SG_INT(SG_AT("seed", type, field.seed), "1", 0, (double)INT64_MAX,  "seed of the split", .argument = "S"),                                                                              \
+    SG_FLAG(SG_AT("force", type, field.force), "overwrite")
 /* clang-format on */
 
 /* Before a long read: SG_E_CONFIG for a file that is there or shares that are wrong. */

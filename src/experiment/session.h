@@ -22,25 +22,25 @@ typedef struct {
 } sg_session_options;
 
 /* Entries of a command's option table; `field` is the sg_session_options in struct `type`. */
-#define SG_SESSION_DEVICE_OPTIONS(type, field)                                                    \
-    SG_TEXT("device", offsetof(type, field.device), "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]", \
-            .fallback = "auto"),                                                                  \
-        SG_ENUM("precision", offsetof(type, field.precision), "auto", SG_PRECISION_CHOICES,       \
-                "what products are computed in"),                                                 \
-        SG_INT("threads", offsetof(type, field.threads), NULL, 1, 1024,                           \
+#define SG_SESSION_DEVICE_OPTIONS(type, field)                                                 \
+    SG_TEXT(SG_AT("device", type, field.device), "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]", \
+            .fallback = "auto"),                                                               \
+        SG_ENUM(SG_AT("precision", type, field.precision), "auto", SG_PRECISION_CHOICES,       \
+                "what products are computed in"),                                              \
+        SG_INT(SG_AT("threads", type, field.threads), NULL, 1, 1024,                           \
                "threads to compute with; all cores if left out")
 
-#define SG_SESSION_OPTIONS(type, field)                                                                    \
-    SG_TEXT("model", offsetof(type, field.model), "MODEL", "model file that `train` wrote", .letter = 'm', \
-            .required = true),                                                                             \
-        SG_TEXT("corpus", offsetof(type, field.corpus), "CORPUS", "corpus file", .letter = 'c',            \
-                .required = true),                                                                         \
+#define SG_SESSION_OPTIONS(type, field)                                                                 \
+    SG_TEXT(SG_AT("model", type, field.model), "MODEL", "model file that `train` wrote", .letter = 'm', \
+            .required = true),                                                                          \
+        SG_TEXT(SG_AT("corpus", type, field.corpus), "CORPUS", "corpus file", .letter = 'c',            \
+                .required = true),                                                                      \
         SG_SESSION_DEVICE_OPTIONS(type, field)
 
 #define SG_SESSION_POOL_OPTIONS(type, field)                                             \
-    SG_LIST("with", offsetof(type, field.with), "MODEL",                                 \
+    SG_LIST(SG_AT("with", type, field.with), "MODEL",                                    \
             "a further model of the same corpus: all answer together; may be repeated"), \
-        SG_ENUM("pool", offsetof(type, field.pool), "mean", SG_POOL_CHOICES,             \
+        SG_ENUM(SG_AT("pool", type, field.pool), "mean", SG_POOL_CHOICES,                \
                 "what several models say: of each output the mean, or the largest (envelope)")
 
 typedef struct {

@@ -10,23 +10,23 @@ typedef struct {
     sg_text_list list;
 } settings;
 
-#define AT(field) offsetof(settings, field)
+#define AT(member) SG_KEY(settings, member)
 
 static const sg_option table[] = {
-    SG_FLAG("flag", AT(flag), "a flag", .fallback = "true", .section = "first"),
-    SG_INT("whole", AT(whole), "5", -10, 100, "a whole number", .section = "first"),
-    SG_REAL("real", AT(real), "0.1", 0, 1, "a number", .section = "second"),
-    SG_TEXT("text", AT(text), "TEXT", "a text", .fallback = "none", .section = "second"),
-    SG_ENUM("choice", AT(choice), "red", "red|green|blue", "a choice", .section = "second"),
+    SG_FLAG(AT(flag), "a flag", .fallback = "true", .section = "first"),
+    SG_INT(AT(whole), "5", -10, 100, "a whole number", .section = "first"),
+    SG_REAL(AT(real), "0.1", 0, 1, "a number", .section = "second"),
+    SG_TEXT(AT(text), "TEXT", "a text", .fallback = "none", .section = "second"),
+    SG_ENUM(AT(choice), "red", "red|green|blue", "a choice", .section = "second"),
     SG_OPTIONS_END,
 };
 
 static const sg_option words_table[] = {
-    SG_FLAG("dry_run", AT(flag), "a flag", .letter = 'n'),
-    SG_INT("seed", AT(whole), "1", 0, 100, "a seed", .argument = "S", .letter = 's'),
-    SG_TEXT("out", AT(text), "FILE", "a file", .letter = 'o'),
-    SG_ENUM("colour", AT(choice), "red", "red|green|blue", "a choice"),
-    SG_LIST("set", AT(list), "A=B", "several"),
+    SG_FLAG(SG_AT("dry_run", settings, flag), "a flag", .letter = 'n'),
+    SG_INT(SG_AT("seed", settings, whole), "1", 0, 100, "a seed", .argument = "S", .letter = 's'),
+    SG_TEXT(SG_AT("out", settings, text), "FILE", "a file", .letter = 'o'),
+    SG_ENUM(SG_AT("colour", settings, choice), "red", "red|green|blue", "a choice"),
+    SG_LIST(SG_AT("set", settings, list), "A=B", "several"),
     SG_OPTIONS_END,
 };
 
@@ -204,7 +204,7 @@ static void applies_what_stands_for_settings(void **state)
 {
     (void)state;
     static const sg_option shorthand[] = {
-        SG_TEXT("n", AT(text), "N", "the whole number", .setting = "first.whole"),
+        SG_TEXT(SG_AT("n", settings, text), "N", "the whole number", .setting = "first.whole"),
         SG_OPTIONS_END,
     };
     settings given = {0}, config = {.whole = 4};
@@ -222,7 +222,7 @@ static void asks_for_required_options(void **state)
 {
     (void)state;
     static const sg_option required[] = {
-        SG_TEXT("two_words", AT(text), "FILE", "a file", .required = true),
+        SG_TEXT(SG_AT("two_words", settings, text), "FILE", "a file", .required = true),
         SG_OPTIONS_END,
     };
     settings s = {0};
