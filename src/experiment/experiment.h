@@ -1,9 +1,10 @@
-/* experiment.h: the runs of an experiment and what becomes of them; used by cmd_experiment.c.
+/* experiment.h: the runs of an experiment and what becomes of them.
  *
  *   DIR/model1.0.ini ...          settings of each model's runs, complete
  *   DIR/runs/model1.0_seed1/ ...  folders of runs (train/run.h), with log.txt
- *   DIR/records/model1.0_seed1.h5 what each run's network said (experiment/record.h), for where its folder is
- * not DIR/runs.csv table5.{csv,md} table6.{csv,md} history_model1.0.csv moments_model1.0_{train,test}.csv ...
+ *   DIR/records/model1.0_seed1.h5 the outputs of each run's network (experiment/record.h), used if its folder
+ *                                 is missing
+ *   DIR/runs.csv table5.{csv,md} table6.{csv,md} history_model1.0.csv moments_model1.0_{train,test}.csv ...
  *   DIR/comparison.{csv,md} paired.csv early.{csv,md} roc_model1.0_<score>.csv roc_<score>.csv ...
  *   DIR/corpus.json DIR/provenance.json
  */
