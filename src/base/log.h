@@ -2,8 +2,7 @@
  * output holds results only.  On a terminal the progress line is rewritten in place; elsewhere a plain line
  * is printed now and then.
  *
- * A thread can be given a sink: a stream that receives everything the thread prints, including results, as
- * plain lines.
+ * A thread can be given a sink: a stream that receives everything the thread reports, as plain lines.
  */
 #ifndef SG_BASE_LOG_H
 #define SG_BASE_LOG_H
@@ -18,13 +17,10 @@ typedef enum { SG_LOG_QUIET, SG_LOG_NORMAL, SG_LOG_VERBOSE } sg_log_level;
 void sg_log_set_level(sg_log_level level);
 sg_log_level sg_log_get_level(void);
 
-/* From now on this thread writes to `sink` instead of standard error and output, at SG_LOG_NORMAL whatever
- * the level of the process; NULL restores the default.  Threads that it starts are not affected.  The caller
- * owns the stream. */
+/* From now on this thread writes to `sink` instead of standard error, at SG_LOG_NORMAL whatever the level of
+ * the process; NULL restores the default.  Threads that it starts are not affected.  The caller owns the
+ * stream. */
 void sg_log_set_sink(FILE *sink);
-
-/* Where this thread prints results: its sink, or standard output. */
-FILE *sg_results(void);
 
 /* One line to standard error (newline added), after clearing a progress line. */
 void sg_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
