@@ -227,7 +227,7 @@ static sg_status set_value(const sg_option *o, void *base, const char *value, sg
             return sg_fail(wrong, "%s: the value is longer than %zu bytes", name, limit);
         /* A comment begins there when the file is read back. */
         if (o->section && (value[0] == ';' || strstr(value, " ;") || strstr(value, "\t;")))
-            return sg_fail(wrong, "%s = %s: a value cannot hold a ';' behind a space", name, value);
+            return sg_fail(wrong, "%s = %s: a value cannot contain a ';' after a space", name, value);
         strcpy(field, value);
         return SG_OK;
     }
@@ -315,7 +315,7 @@ static int ini_line(void *user, const char *section, const char *key, const char
 {
     ini_state *state = user;
     if (!section[0])
-        state->status = sg_fail(SG_E_CONFIG, "key %s stands before any [section]", key);
+        state->status = sg_fail(SG_E_CONFIG, "key %s comes before any [section]", key);
     else
         state->status = sg_options_set(state->table, state->base, section, key, value, SG_E_CONFIG);
     state->failed_line = state->line;

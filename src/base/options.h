@@ -2,8 +2,8 @@
  * --help, --dump-config, manual page, shell completion, range checks, and the error for an unknown name (with
  * the nearest known one).
  *
- * A table is an array of sg_option that ends with an entry of type SG_OPT_END.  Each entry says where in a C
- * struct the value lives.  Configuration tables have a section; tables of command-line flags have section
+ * A table is an array of sg_option that ends with an entry of type SG_OPT_END.  Each entry says where its
+ * value is in a C struct.  Configuration tables have a section; tables of command-line flags have section
  * NULL.
  */
 #ifndef SG_BASE_OPTIONS_H
@@ -35,7 +35,7 @@ typedef struct {
     const char *choices;  /* SG_OPT_ENUM: "a|b|c"; of others, words that a shell may complete, or NULL */
     const char *argument; /* for --help: "FILE"; NULL: "N", "X", the choices, or none for flags */
     const char *help;     /* one sentence */
-    const char *setting;  /* "section.key" of the setting that this option stands for, or NULL */
+    const char *setting;  /* "section.key" of the setting that this option sets, or NULL */
     char letter;          /* a short form for the command line, or 0 */
     bool required;        /* on a command line: text that must not be empty */
 } sg_option;
@@ -97,7 +97,7 @@ sg_status sg_options_set(const sg_option *table, void *base, const char *section
 /* Reads an INI file over the values at `base`; errors carry "path:line". */
 sg_status sg_options_read_ini(const sg_option *table, void *base, const char *path);
 
-/* The same from a text in memory; `name` stands for the path in errors. */
+/* The same from a text in memory; errors use `name` as the path. */
 sg_status sg_options_read_ini_text(const sg_option *table, void *base, const char *text, const char *name);
 
 /* Applies one "section.key=value". SG_E_USAGE on any fault. */
@@ -111,14 +111,14 @@ void sg_options_write_ini(const sg_option *table, const void *base, FILE *out, b
 void sg_options_value_text(const sg_option *option, const void *base, char text[SG_TEXT_MAX]);
 
 /* Writes "section.key, section.key" of the values that differ between two structs into text; returns how
- * many. Keys for which `ignore` returns true are passed over; `ignore` may be NULL. */
+ * many. Keys for which `ignore` returns true are skipped; `ignore` may be NULL. */
 size_t sg_options_differences(const sg_option *table, const void *a, const void *b,
                               bool (*ignore)(const sg_option *), char *text, size_t size);
 
 /* "--key" with '-' for '_', into text[64]; returns text. */
 char *sg_option_name(const sg_option *option, char text[64]);
 
-/* What stands for its value in --help; "" for flags. */
+/* The placeholder for its value in --help; "" for flags. */
 const char *sg_option_argument(const sg_option *option);
 
 /* Prints the table for --help, two columns. */
@@ -133,7 +133,7 @@ sg_status sg_options_command_line(const sg_option *table, const sg_option *setti
 /* SG_E_USAGE "COMMAND needs --out FILE" if the text of a required option is empty. */
 sg_status sg_options_require(const sg_option *table, const void *base, const char *command);
 
-/* Puts the texts at `base` that stand for a setting, and are not empty, into `config`. */
+/* Copies texts at `base` that set a setting, and are not empty, into `config`. */
 sg_status sg_options_apply(const sg_option *table, const void *base, const sg_option *settings, void *config);
 
 /* Frees the lists at `base`. */

@@ -23,28 +23,28 @@ typedef struct {
 /* Rows of an option table. */
 #define SG_BENCH_AT(member) SG_KEY(sg_bench_options, member)
 
-#define SG_BENCH_NETWORK_OPTIONS                                                                          \
-    SG_TEXT(SG_BENCH_AT(corpus), "FILE",                                                                  \
-            "draw batches from this corpus; otherwise one is made up with the shape below"),              \
-        SG_INT(SG_BENCH_AT(dialogs), "18782", 10, 100000000, "dialogs of the made-up corpus"),            \
-        SG_INT(SG_BENCH_AT(classes), "1492", 3, 10000000, "its classes N"),                               \
-        SG_INT(SG_BENCH_AT(message_types), "18", 2, 1000, "its message types M"),                         \
-        SG_INT(SG_BENCH_AT(length), "56", 2, 10000, "its longest dialog L"),                              \
-        SG_INT(SG_BENCH_AT(units), "0", 0, SG_UNITS_MAX, "units H of each layer; 0: one for each class"), \
-        SG_INT(SG_BENCH_AT(layers), "1", 1, SG_LAYERS_MAX, "LSTM layers"),                                \
-        SG_REAL(SG_BENCH_AT(dropout), "0", 0, 0.99, "dropout on the last LSTM's output"),                 \
-        SG_ENUM(SG_BENCH_AT(padding), "post", SG_PADDING_CHOICES, "where the zeros stand"),               \
-        SG_INT(SG_BENCH_AT(batch), "933", 1, 1000000, "dialogs in an update"),                            \
-        SG_ENUM(SG_BENCH_AT(batching), "trie", SG_BATCHING_CHOICES,                                       \
-                "what a batch computes once: equal beginnings of dialogs, equal dialogs, or nothing"),    \
-        SG_REAL(SG_BENCH_AT(clip_norm), "0", 0, 1e9, "bound on the gradient's norm; 0: none"),            \
+#define SG_BENCH_NETWORK_OPTIONS                                                                            \
+    SG_TEXT(SG_BENCH_AT(corpus), "FILE",                                                                    \
+            "draw batches from this corpus; by default one is made up with the shape below"),               \
+        SG_INT(SG_BENCH_AT(dialogs), "18782", 10, 100000000, "dialogs of the made-up corpus"),              \
+        SG_INT(SG_BENCH_AT(classes), "1492", 3, 10000000, "its classes N"),                                 \
+        SG_INT(SG_BENCH_AT(message_types), "18", 2, 1000, "its message types M"),                           \
+        SG_INT(SG_BENCH_AT(length), "56", 2, 10000, "its longest dialog L"),                                \
+        SG_INT(SG_BENCH_AT(units), "0", 0, SG_UNITS_MAX, "units H of each layer; 0: one for each class"),   \
+        SG_INT(SG_BENCH_AT(layers), "1", 1, SG_LAYERS_MAX, "LSTM layers"),                                  \
+        SG_REAL(SG_BENCH_AT(dropout), "0", 0, 0.99, "dropout on the last LSTM's output"),                   \
+        SG_ENUM(SG_BENCH_AT(padding), "post", SG_PADDING_CHOICES, "where the padding zeros are"),           \
+        SG_INT(SG_BENCH_AT(batch), "933", 1, 1000000, "dialogs in an update"),                              \
+        SG_ENUM(SG_BENCH_AT(batching), "trie", SG_BATCHING_CHOICES,                                         \
+                "what a batch computes only once: equal beginnings of dialogs, equal dialogs, or nothing"), \
+        SG_REAL(SG_BENCH_AT(clip_norm), "0", 0, 1e9, "bound on the gradient's norm; 0: none"),              \
         SG_INT(SG_BENCH_AT(seed), "1", 0, 9e15, "starting weights and order of the dialogs")
 
-#define SG_BENCH_DEVICE_OPTIONS                                                                         \
-    SG_TEXT(SG_BENCH_AT(device), "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]", .fallback = "auto"),     \
-        SG_ENUM(SG_BENCH_AT(precision), "auto", SG_PRECISION_CHOICES, "what products are computed in"), \
-        SG_INT(SG_BENCH_AT(threads), NULL, 1, 1024, "threads to compute with; all cores if left out"),  \
-        SG_FLAG(SG_BENCH_AT(json), "print one JSON object instead of a table"),                         \
+#define SG_BENCH_DEVICE_OPTIONS                                                                        \
+    SG_TEXT(SG_BENCH_AT(device), "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]", .fallback = "auto"),    \
+        SG_ENUM(SG_BENCH_AT(precision), "auto", SG_PRECISION_CHOICES, "precision of the products"),    \
+        SG_INT(SG_BENCH_AT(threads), NULL, 1, 1024, "threads to compute with; all cores if left out"), \
+        SG_FLAG(SG_BENCH_AT(json), "print one JSON object instead of a table"),                        \
         SG_COMMON_OPTIONS(sg_bench_options)
 
 /* The corpus that batches are drawn from, and the network for it. */

@@ -13,8 +13,8 @@
 enum {
     CPU_STEPS = 10,
     CPU_WARMUP = 2,
-    GPU_STEPS = 200, /* what is shorter says more about clocks that are still rising */
-    TIMED_STEPS = 5  /* of the pass that takes times by phase, where that slows the device down */
+    GPU_STEPS = 200, /* shorter runs measure clocks that are still rising */
+    TIMED_STEPS = 5  /* of the pass that takes times by phase, if that slows the device down */
 };
 static const double GPU_WARMUP_SECONDS = 1;
 
@@ -22,18 +22,18 @@ static const sg_option train_table[] = {
     SG_BENCH_NETWORK_OPTIONS,
     SG_INT(SG_BENCH_AT(steps), NULL, 1, 1000000, "steps to time; if left out, 10, and 200 on a GPU"),
     SG_INT(SG_BENCH_AT(warmup), "-1", -1, 100000,
-           "steps before them; -1: 2, and as many as take a second on a GPU"),
+           "warm-up steps; -1: 2, or on a GPU as many as take a second"),
     SG_INT(SG_BENCH_AT(seeds), "1", 1, 64,
-           "networks trained at the same time, each with a seed and a thread of its own"),
+           "networks trained at the same time, each with its own seed and thread"),
     SG_ENUM(SG_BENCH_AT(graphs), "off", "off|on", "cuda: launch each step as one CUDA graph"),
-    SG_FLAG(SG_BENCH_AT(no_peak), "do not measure the peak of the products"),
+    SG_FLAG(SG_BENCH_AT(no_peak), "do not measure the peak rate of the products"),
     SG_BENCH_DEVICE_OPTIONS,
 };
 
 static const sg_option infer_table[] = {
     SG_BENCH_NETWORK_OPTIONS,
     SG_INT(SG_BENCH_AT(steps), "10", 1, 1000000, "passes to time"),
-    SG_INT(SG_BENCH_AT(warmup), "2", 0, 1000, "passes before them"),
+    SG_INT(SG_BENCH_AT(warmup), "2", 0, 1000, "warm-up passes"),
     SG_BENCH_DEVICE_OPTIONS,
 };
 

@@ -10,8 +10,8 @@
 static const sg_option table[] = {
     SG_BENCH_NETWORK_OPTIONS,
     SG_INT(SG_BENCH_AT(steps), "20", 1, 1000000, "steps to take"),
-    SG_TEXT(SG_BENCH_AT(with), "DEVICE", "the engine to compare with", .fallback = "cpu"),
-    SG_ENUM(SG_BENCH_AT(with_precision), "fp32", SG_PRECISION_CHOICES, "what its products are computed in"),
+    SG_TEXT(SG_BENCH_AT(with), "DEVICE", "engine to compare with", .fallback = "cpu"),
+    SG_ENUM(SG_BENCH_AT(with_precision), "fp32", SG_PRECISION_CHOICES, "precision of its products"),
     SG_ENUM(SG_BENCH_AT(graphs), "off", "off|on",
             "cuda: launch each step of the first engine as one CUDA graph"),
     SG_BENCH_DEVICE_OPTIONS,

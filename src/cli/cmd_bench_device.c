@@ -1,14 +1,13 @@
-/* cmd_bench_device.c: `sipgpu bench device`: what a device can do at the most, for shares. */
+/* cmd_bench_device.c: `sipgpu bench device`: the limits of a device, for computing shares. */
 #include "base/json.h"
 #include "cli/bench.h"
 
 static const sg_option table[] = {
-    SG_INT(SG_BENCH_AT(size), "8192", 16, 65536,
-           "the product is of square matrices of this size; so is the copy"),
+    SG_INT(SG_BENCH_AT(size), "8192", 16, 65536, "size of the square matrices of the product and the copy"),
     SG_INT(SG_BENCH_AT(rows), "18782", 1, 100000000, "rows of probabilities for the moments"),
-    SG_INT(SG_BENCH_AT(classes), "1492", 3, 10000000, "probabilities in a row"),
+    SG_INT(SG_BENCH_AT(classes), "1492", 3, 10000000, "probabilities per row"),
     SG_INT(SG_BENCH_AT(repeats), "10", 1, 1000,
-           "measurements, of some milliseconds each on a GPU, of which the median is shown"),
+           "measurements, of some milliseconds each on a GPU; the median is shown"),
     SG_BENCH_DEVICE_OPTIONS,
 };
 
@@ -59,5 +58,4 @@ static sg_status run(const sg_call *call)
     return status;
 }
 
-SG_COMMAND(bench_device, "bench device", "what a device can do at the most", about, table, sg_bench_options,
-           run);
+SG_COMMAND(bench_device, "bench device", "the limits of a device", about, table, sg_bench_options, run);

@@ -26,36 +26,37 @@ typedef struct {
 static const sg_option table[] = {
     SG_NEW_CORPUS_OUT(import_options, target),
     SG_LIST(AT(pcap), "FILE",
-            "capture to read, not tables: pcap, pcapng, gzipped, HEP in them, -; several times",
+            "capture to read instead of tables: pcap, pcapng, gzipped, also with HEP, or -; several times",
             .letter = 'r'),
     SG_TEXT(AT(bpf), "FILTER", "captures: packets to take"),
     SG_ENUM(SG_AT("type_rule", import_options, rule), "paper", "paper|cseq",
             "captures: types are methods and codes, or codes with their method (200-INVITE)"),
-    SG_ENUM(AT(retransmissions), "keep", "keep|collapse", "captures: leave copies of messages in, or out"),
+    SG_ENUM(AT(retransmissions), "keep", "keep|collapse", "captures: keep or leave out copies of messages"),
     SG_ENUM(AT(dialogs), "all", "all|ended",
             "captures: also dialogs that are cut off, silent, or began before"),
     SG_INT(AT(duplicates_ms), "0", 0, 10000,
-           "captures: leave out identical datagrams within so many milliseconds"),
+           "captures: leave out identical datagrams within this many milliseconds"),
     SG_TEXT(AT(columns), "A,B,...",
             "columns of tables without header: call_id, time, message, method, status, from, to, -"),
-    SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "what stands between cells"),
+    SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "separator of cells"),
     SG_INT(AT(types), "255", 2, SG_MESSAGE_TYPES_MAX,
            "size of the alphabet: the commonest message types, and OTHER for the rest", .argument = "M"),
     SG_TEXT(AT(alphabet), "NAME,...", "the alphabet; types beyond it become OTHER"),
     SG_INT(AT(max_length), "0", 0, SG_LENGTH_MAX, "pad length; 0: the longest dialog", .argument = "L"),
-    SG_ENUM(AT(truncate), "cut", "cut|drop", "cut dialogs beyond --max-length, or leave them out"),
-    SG_ENUM(AT(order), "time", "time|file", "order the messages of a dialog by time, or leave them as read"),
+    SG_ENUM(AT(truncate), "cut", "cut|drop", "cut dialogs longer than --max-length, or leave them out"),
+    SG_ENUM(AT(order), "time", "time|file",
+            "order the messages of a dialog by time, or keep the order of the file"),
     SG_INT(AT(min_length), "1", 1, SG_LENGTH_MAX, "leave out dialogs of fewer messages"),
     SG_NEW_CORPUS_OPTIONS(import_options, target),
     SG_COMMON_OPTIONS(import_options),
 };
 
 static const char about[] =
-    "Makes a corpus from tables of SIP messages, one a line: a Call-ID, a time, a message type (or a\n"
-    "method and a status), and who it is from.  Takes CSV and TSV with a header, and what\n"
+    "Makes a corpus from tables of SIP messages, one per line: a Call-ID, a time, a message type (or a\n"
+    "method and a status), and the sender.  Reads CSV and TSV with a header, such as the output of\n"
     "  tshark -r FILE -Y sip -T fields -E header=y -E occurrence=f -e sip.Call-ID \\\n"
     "    -e frame.time_epoch -e sip.from.addr -e sip.Method -e sip.Status-Code\n"
-    "prints.  Messages with one Call-ID are a dialog, ordered by time.  FILE may be - for standard input.\n"
+    "Messages with one Call-ID are a dialog, ordered by time.  FILE may be - for standard input.\n"
     "With --pcap it reads captures itself, and follows dialogs as `watch` does.";
 
 static sg_status read_file(sg_import *import, const char *path)
@@ -80,7 +81,7 @@ static void report_messages(const sg_import_report *r)
             sg_warn("%" PRId64 " records skipped (%s), the first is %s", r->skipped[k],
                     sg_skip_reason_text(k), r->first_skipped[k]);
     if (r->reordered)
-        sg_note("%" PRId64 " dialogs were put in order of time", r->reordered);
+        sg_note("%" PRId64 " dialogs were sorted by time", r->reordered);
 }
 
 static sg_status report(const import_options *o, const sg_corpus *corpus, const sg_import_report *r)
@@ -107,9 +108,9 @@ static void report_captures(const sg_capture_import_report *r)
     if (r->tracker.no_call_id)
         sg_note("%" PRIu64 " messages without a Call-ID were left out", r->tracker.no_call_id);
     if (r->untyped)
-        sg_note("%" PRIu64 " messages have no type that can be named, and were left out", r->untyped);
+        sg_note("%" PRIu64 " messages without a valid type were left out", r->untyped);
     if (r->tracker.truncated)
-        sg_note("%" PRIu64 " messages are beyond what is kept of a dialog", r->tracker.truncated);
+        sg_note("%" PRIu64 " messages exceed the longest dialog kept", r->tracker.truncated);
     if (r->unfinished)
         sg_note("%" PRIu64 " dialogs without an end were left out", r->unfinished);
 }

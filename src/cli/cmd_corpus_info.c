@@ -24,8 +24,8 @@ static const sg_option table[] = {
 };
 
 static const char about[] =
-    "Describes a corpus as section IV-A of the paper does: how many dialogs, classes and message\n"
-    "types, how long and how common they are, and what of each split is not in train.";
+    "Describes a corpus as section IV-A of the paper does: numbers of dialogs, classes and message\n"
+    "types, their lengths and frequencies, and how much of each split is not in train.";
 
 /* ---- as text ---- */
 

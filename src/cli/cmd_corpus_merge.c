@@ -24,10 +24,10 @@ static const sg_option table[] = {
 };
 
 static const char about[] =
-    "Puts the dialogs of several corpora into one: alphabets are united by name, classes are found\n"
-    "anew, and train, validation and test are drawn anew.  All must agree on what makes a message\n"
-    "type and on retransmissions.  Dialogs keep their Call-IDs, with the number of the corpus behind\n"
-    "them, or are named by their place.";
+    "Merges the dialogs of several corpora: alphabets are united by name, classes are found again, and\n"
+    "train, validation and test are drawn again.  All must agree on what makes a message type and on\n"
+    "retransmissions.  Dialogs keep their Call-IDs, followed by the number of the corpus, or are named\n"
+    "by their position.";
 
 /* Dialog d of corpus number k, as one that was imported. */
 static sg_status add_dialog(sg_import *import, const sg_corpus *corpus, int k, int64_t d)

@@ -28,14 +28,13 @@ static const sg_option table[] = {
     SG_INT(AT(seed), "1", 0, (double)INT64_MAX, "seed of the shuffle", .argument = "S"),
     SG_TEXT(AT(unseen), "V,T",
             "take the first seed from S on with V validation and T test dialogs whose class is not in train"),
-    SG_INT(AT(tries), "0", 0, 1e12, "seeds to look at for --unseen; 0: about ten seconds' worth"),
+    SG_INT(AT(tries), "0", 0, 1e12, "seeds to try for --unseen; 0: about ten seconds' worth"),
     SG_FLAG(AT(force), "overwrite"),
     SG_COMMON_OPTIONS(split_options),
 };
 
-static const char about[] =
-    "Draws train, validation and test anew and writes the corpus to another file.  A split is a\n"
-    "function of the seed, the sizes and the number of dialogs alone.";
+static const char about[] = "Draws new splits and writes the corpus to another file.  A split is a\n"
+                            "function of the seed, the sizes and the number of dialogs alone.";
 
 /* "1,2,3" as exactly `count` whole numbers from 0. */
 static sg_status parse_numbers(const char *option, const char *text, int64_t *numbers, int count)
@@ -46,7 +45,7 @@ static sg_status parse_numbers(const char *option, const char *text, int64_t *nu
         errno = 0;
         numbers[i] = strtoll(p, &end, 10);
         if (end == p || errno || numbers[i] < 0 || *end != (i + 1 < count ? ',' : '\0'))
-            return sg_fail(SG_E_USAGE, "%s %s: expected %d whole numbers with commas between", option, text,
+            return sg_fail(SG_E_USAGE, "%s %s: expected %d whole numbers separated by commas", option, text,
                            count);
         p = end + 1;
     }
@@ -77,7 +76,7 @@ static sg_status report(const split_options *o, const sg_corpus *corpus, int64_t
             o->out, size[0], size[1], size[2], unseen[SG_SPLIT_VALIDATION], unseen[SG_SPLIT_TEST],
             corpus->split_seed);
     if (tries)
-        sg_detail("%" PRId64 " split seeds looked at", tries);
+        sg_detail("%" PRId64 " split seeds tried", tries);
     return SG_OK;
 }
 
@@ -97,5 +96,5 @@ static sg_status run(const sg_call *call)
     return status;
 }
 
-SG_COMMAND(corpus_split, "corpus split", "draw train, validation and test anew", about, table, split_options,
-           run, .words = "CORPUS", .words_min = 1, .words_max = 1);
+SG_COMMAND(corpus_split, "corpus split", "draw new splits: train, validation and test", about, table,
+           split_options, run, .words = "CORPUS", .words_min = 1, .words_max = 1);

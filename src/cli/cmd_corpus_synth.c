@@ -24,7 +24,7 @@ static const sg_option table[] = {
     SG_ENUM(AT(preset), "paper", SG_SYNTH_PRESETS,
             "paper: every published count; small: 1900 dialogs of 150 classes"),
     SG_TEXT(AT(config), "FILE", "read section [synth] over the preset"),
-    SG_LIST(AT(set), "synth.KEY=VALUE", "change one key; may be given several times"),
+    SG_LIST(AT(set), "synth.KEY=VALUE", "change one key; several times"),
     SG_INT(AT(seed), "1", 0, (double)INT64_MAX,
            "seed of all random numbers; the split's is the first at or after it that fits", .argument = "S"),
     SG_FLAG(AT(force), "overwrite"),

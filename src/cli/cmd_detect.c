@@ -24,7 +24,8 @@ static const sg_option detect_table[] = {
     SG_SESSION_POOL_OPTIONS(detect_options, session),
     SG_ENUM(SG_KEY(detect_options, rule), "both", SG_RULE_CHOICES,
             "moments that must be below their limit for the verdict in --dialogs"),
-    SG_TEXT(SG_KEY(detect_options, out), "DIR", "write tables, moments and ROC curves there", .letter = 'o'),
+    SG_TEXT(SG_KEY(detect_options, out), "DIR", "write tables, moments and ROC curves into this folder",
+            .letter = 'o'),
     SG_TEXT(SG_KEY(detect_options, dialogs), "FILE", "write one CSV line for each test dialog"),
     SG_INT(SG_KEY(detect_options, seed), "1", 0, (double)INT64_MAX, "seed of K-means", .argument = "S",
            .letter = 's'),
@@ -40,13 +41,13 @@ static const sg_option detect_table[] = {
 
 static const char about[] =
     "Flags the dialogs of the test split that do not occur in the train split (Table VI of\n"
-    "the paper): thresholds on skewness and kurtosis of the outputs, computed anew from the\n"
-    "train split; K-means on the test split's; and baselines without a network.  P_D is the\n"
+    "the paper): thresholds on skewness and kurtosis of the outputs, computed from the train\n"
+    "split; K-means on the test split's moments; and baselines without a network.  P_D is the\n"
     "share of new dialogs that are flagged, P_FA that of known ones.  --out DIR gets\n"
-    "limits.csv, auc.csv, moments.csv, roc.csv; comparison.csv and paired.csv with every detector\n"
-    "beside every other one; with --early also early.csv and early_position.csv: detection after\n"
-    "each message of a dialog.\n"
-    "--with adds models of the same corpus: the outputs of all are pooled before all else.";
+    "limits.csv, auc.csv, moments.csv, roc.csv; comparison.csv and paired.csv with every\n"
+    "detector compared with every other; with --early also early.csv and early_position.csv:\n"
+    "detection after each message of a dialog.\n"
+    "--with adds models of the same corpus: their outputs are pooled first.";
 
 /* What is at hand while files are written. */
 typedef struct {
@@ -151,15 +152,15 @@ static sg_status add_file(file_list *list, const char *folder, const char *name,
     return sg_path_join(f->path, folder, name);
 }
 
-/* All files that are to be written.  Names are checked before the network is run; the folder is made when
- * there is something to put there. */
+/* The files to write.  Names are checked before the network is run; the folder is made only when there is
+ * something to write. */
 static sg_status list_files(const detect_options *o, file_list *list)
 {
     list->count = 0;
     if (o->early && !o->out[0])
         return sg_fail(SG_E_USAGE, "--early needs --out DIR, for the files that it writes");
     if (o->early && o->session.with.count > 0)
-        return sg_fail(SG_E_USAGE, "--early is of one model: it goes without --with");
+        return sg_fail(SG_E_USAGE, "--early is for one model and cannot be used with --with");
     if (o->dialogs[0])
         SG_TRY(add_file(list, "", o->dialogs, put_dialogs));
     for (int i = 0; o->out[0] && i < IN_FOLDER - (o->early ? 0 : EARLY_FILES); i++)
@@ -206,8 +207,7 @@ static sg_status print_results(const detect_state *s)
 static void say_what_is_special(const detect_state *s)
 {
     if (s->session.model->has_thresholds)
-        sg_note(
-            "the thresholds are computed anew from the train split; those in the model file are not used");
+        sg_note("the thresholds are computed from the train split; those in the model file are not used");
     if (!s->session.same_corpus)
         sg_warn("the model was trained on another corpus or split; 'new' means not in the train split of %s",
                 s->options->session.corpus);
@@ -215,7 +215,7 @@ static void say_what_is_special(const detect_state *s)
         sg_warn("all moments of the test split are equal: K-means flags nothing");
 }
 
-/* What --out needs beyond the tables. */
+/* Additional data that --out needs. */
 static sg_status compare(detect_state *s)
 {
     const detect_options *o = s->options;

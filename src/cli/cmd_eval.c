@@ -28,7 +28,7 @@ static const char about[] =
     "Shows the share of dialogs whose class the model names right (P_D, Table V of the\n"
     "paper) on train, validation and test, with 95% intervals.  A dialog whose class was\n"
     "not trained on cannot be named right; the ceiling is the share of the others.\n"
-    "--with adds models of the same corpus: the outputs of all are pooled.";
+    "--with adds models of the same corpus: their outputs are pooled.";
 
 static sg_status write_classes(const sg_session *s, const char *path)
 {

@@ -25,10 +25,10 @@ typedef struct {
 
 static const sg_option table[] = {
     SG_TEXT(AT(model), "MODEL", "model file that `train` wrote", .letter = 'm', .required = true),
-    SG_ENUM(AT(format), "auto", FORMAT_CHOICES, "what to write; auto: what the ending of --out says",
+    SG_ENUM(AT(format), "auto", FORMAT_CHOICES, "format to write; auto: by the ending of --out",
             .letter = 'f'),
     SG_TEXT(AT(out), "FILE", "the file to write", .letter = 'o', .required = true),
-    SG_ENUM(AT(weights), "fp32", SG_WEIGHTS_CHOICES, "what the weights of a .sipm are stored in"),
+    SG_ENUM(AT(weights), "fp32", SG_WEIGHTS_CHOICES, "precision of the weights in a .sipm"),
     SG_TEXT(AT(device), "DEVICE", "what computes the scores of a .sipm: auto, cpu, cuda[:N] or cudnn[:N]",
             .fallback = "auto"),
     SG_INT(AT(threads), NULL, 1, 1024, "threads to compute with; all cores if left out"),
@@ -42,7 +42,7 @@ static const char about[] =
     "probabilities, class, skewness, kurtosis and verdict.  keras: a .keras archive, or the pair of\n"
     ".weights.h5 and .json if FILE ends in .weights.h5.\n"
     "sipm: one file for libsipdetect, with the scores of all known beginnings (docs/sipdetect.md).\n"
-    "What inputs and outputs stand for goes along as metadata (docs/export.md).";
+    "The meaning of inputs and outputs is stored as metadata (docs/export.md).";
 
 static bool ends_in(const char *text, const char *ending)
 {
@@ -50,7 +50,7 @@ static bool ends_in(const char *text, const char *ending)
     return length > n && strcmp(text + length - n, ending) == 0;
 }
 
-/* What is asked for, by name or by the ending of --out. */
+/* The requested format, by name or by the ending of --out. */
 static sg_status choose_format(const export_options *o, format *chosen)
 {
     const bool keras = ends_in(o->out, ".keras") || sg_keras_is_pair(o->out);
@@ -61,7 +61,7 @@ static sg_status choose_format(const export_options *o, format *chosen)
                   : ends_in(o->out, ".sipm") ? FORMAT_SIPM
                                              : FORMAT_AUTO;
     if (*chosen == FORMAT_AUTO)
-        return sg_fail(SG_E_USAGE, "%s: its ending is of no known format; --format %s says which", o->out,
+        return sg_fail(SG_E_USAGE, "%s: unknown ending; name the format with --format %s", o->out,
                        FORMAT_CHOICES);
     if (*chosen == FORMAT_KERAS && !keras)
         return sg_fail(SG_E_USAGE, "%s: Keras opens files that end in .keras or " SG_KERAS_WEIGHTS_ENDING,
@@ -128,7 +128,7 @@ static void report_accuracy(const sg_export_accuracy *a)
            "classes equal %.4f%%, ",
            (long long)a->beginnings, a->probability_max, 100 * a->class_agreement);
     if (isnan(a->agreement))
-        printf("no limits to compare verdicts by\n");
+        printf("no limits, so verdicts cannot be compared\n");
     else
         printf("verdicts equal %.4f%%\n", 100 * a->agreement);
 }
@@ -168,4 +168,5 @@ static sg_status run(const sg_call *call)
     return status;
 }
 
-SG_COMMAND(export, "export", "a model in the format of other programs", about, table, export_options, run);
+SG_COMMAND(export, "export", "write a model in the format of another program", about, table, export_options,
+           run);

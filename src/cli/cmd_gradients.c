@@ -26,7 +26,7 @@ static const sg_option gradients_table[] = {
     SG_TEXT(AT(mask), "FILE.h5:NAME",
             "scaled dropout mask, float [B-A, units]; without it there is no dropout"),
     SG_ENUM(AT(batching), "trie", SG_BATCHING_CHOICES,
-            "what is computed once: equal beginnings of dialogs, equal dialogs, or nothing"),
+            "what is computed only once: equal beginnings of dialogs, equal dialogs, or nothing"),
     SG_TEXT(AT(out), "FILE", "HDF5 file to write", .letter = 'o', .required = true),
     SG_FLAG(AT(force), "overwrite the file of --out"),
     SG_COMMON_OPTIONS(gradients_options),
@@ -109,7 +109,7 @@ static sg_status read_inputs(const gradients_options *o, job *j)
     for (int64_t b = 0; b < j->count; b++) {
         j->rows[b] = j->class_of[j->corpus.label[j->first + b]];
         if (j->rows[b] < 0)
-            return sg_fail(SG_E_CONFIG, "dialog %lld has a sequence that is none of the model's classes",
+            return sg_fail(SG_E_CONFIG, "the sequence of dialog %lld is not a class of the model",
                            (long long)(j->first + b));
     }
     return o->mask[0] ? read_mask(o->mask, j->count, j->model.spec.units, &j->mask) : SG_OK;

@@ -22,14 +22,14 @@ typedef struct {
 #define AT(member) SG_KEY(import_options, member)
 
 static const sg_option table[] = {
-    SG_ENUM(AT(format), "keras", "keras", "what FILE is", .letter = 'f'),
+    SG_ENUM(AT(format), "keras", "keras", "format of FILE", .letter = 'f'),
     SG_TEXT(AT(out), "MODEL", "the model file to write", .letter = 'o', .required = true),
     SG_TEXT(SG_AT("corpus", import_options, session.corpus), "CORPUS",
-            "what it was trained on: message types, classes, and the train split for the limits",
+            "the corpus it was trained on: message types, classes, and the train split for the limits",
             .letter = 'c'),
-    SG_ENUM(AT(padding), "auto", "auto|" SG_PADDING_CHOICES,
-            "where its training data had zeros; auto: mask with a Masking layer, else what the file says, "
-            "else post"),
+    SG_ENUM(
+        AT(padding), "auto", "auto|" SG_PADDING_CHOICES,
+        "where its training data had zeros; auto: mask with a Masking layer, else as in the file, else post"),
     SG_SESSION_DEVICE_OPTIONS(import_options, session),
     SG_FLAG(AT(json), "print one JSON object"),
     SG_FLAG(AT(force), "overwrite"),
@@ -37,12 +37,12 @@ static const sg_option table[] = {
 };
 
 static const char about[] =
-    "Makes a model file of a network that Keras trained: a .keras archive, a whole-model HDF5 file\n"
+    "Makes a model file from a network that Keras trained: a .keras archive, a whole-model HDF5 file\n"
     "(.h5), or weights (.weights.h5) with their layers in a .json beside them.  The network must be\n"
     "the paper's: [Input], [Masking], LSTM once or twice, [Dropout], Dense with softmax.  Its inputs\n"
     "are one-hot message types in the order of the corpus' alphabet, its outputs the corpus' classes\n"
-    "in theirs; thresholds are fitted to the train split.  A file that `sipgpu export` wrote says all\n"
-    "that itself and needs no corpus.";
+    "in their order; thresholds are fitted to the train split.  A file that `sipgpu export` wrote\n"
+    "contains all this and needs no corpus.";
 
 /* Below this P_D on its own training data a network was hardly trained on them. */
 #define PLAUSIBLE_P_D 0.5
@@ -94,14 +94,13 @@ static sg_status print_report(const import_state *s)
     const bool has_corpus = !s->report.described;
     sg_evaluation evaluation[SG_SPLITS];
     if (s->report.left_out[0])
-        sg_note("left out, for it acts in training only: %s", s->report.left_out);
+        sg_note("left out, because it affects only training: %s", s->report.left_out);
     if (has_corpus)
         SG_TRY(sg_calibration_evaluate(&s->calibration, evaluation));
     if (has_corpus && evaluation[SG_SPLIT_TRAIN].p_d.value < PLAUSIBLE_P_D)
-        sg_warn(
-            "it names few of the train dialogs: message types or classes may be in another order than those "
-            "of %s, or the padding not %s",
-            s->options->session.corpus, sg_padding_name(spec->padding));
+        sg_warn("it names few of the train dialogs: message types or classes may be in another order than in "
+                "%s, or the padding not %s",
+                s->options->session.corpus, sg_padding_name(spec->padding));
     if (s->options->json)
         return print_json(s, has_corpus ? evaluation : NULL);
     sg_note("%s: %d LSTM layer%s of %d units, %d message types, at most %d messages, %d classes, padding %s",
@@ -139,9 +138,10 @@ static sg_status run(const sg_call *call)
 {
     import_state state = {.options = call->options, .file = call->words->items[0]};
     char crashed[SG_TEXT_MAX + 64];
-    snprintf(crashed, sizeof crashed, "%.1000s: damaged; the HDF5 library crashed on it", state.file);
+    snprintf(crashed, sizeof crashed, "%.1000s: damaged; the HDF5 library crashed while reading it",
+             state.file);
     return sg_subprocess_run(import_and_free, &state, crashed);
 }
 
-SG_COMMAND(import, "import", "a model from Keras", about, table, import_options, run, .words = "FILE",
+SG_COMMAND(import, "import", "read a model from Keras", about, table, import_options, run, .words = "FILE",
            .words_min = 1, .words_max = 1);

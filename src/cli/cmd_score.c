@@ -1,4 +1,5 @@
-/* cmd_score.c: `sipgpu score`: dialogs in, what a model says of each out, one line each, in order. */
+/* cmd_score.c: `sipgpu score`: reads dialogs and prints the model's verdict on each, one line each, in
+ * order. */
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-    /* What has been scored is kept for the next dialog like it, up to so much; then it is forgotten. */
+    /* Scores are kept for equal dialogs, up to this many; then they are forgotten. */
     KEPT_SEQUENCES = 1 << 16,
     KEPT_TOKENS = 1 << 23
 };
@@ -31,31 +32,31 @@ typedef struct {
 static const sg_option score_table[] = {
     SG_TEXT(SG_AT("model", score_options, session.model), "MODEL",
             "model file that `train` wrote (.h5), or an exported .sipm", .letter = 'm', .required = true),
-    SG_FLAG(AT(partial), "the dialogs go on: verdicts by the limits for beginnings of their length"),
+    SG_FLAG(AT(partial), "treat dialogs as unfinished: use the limits for beginnings of their length"),
     SG_ENUM(AT(rule), "both", SG_RULE_CHOICES,
             "moments that must be below their limit for an abnormal dialog"),
     SG_FLAG(AT(names), "also the messages of the class' dialog"),
-    SG_FLAG(AT(json), "one JSON object a line instead of CSV"),
-    SG_FLAG(AT(strict), "end at the first dialog that cannot be scored"),
+    SG_FLAG(AT(json), "one JSON object per line instead of CSV"),
+    SG_FLAG(AT(strict), "stop at the first dialog that cannot be scored"),
     SG_FLAG(AT(fail_on_abnormal), "exit with 1 if a dialog is abnormal"),
-    SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "what stands between cells"),
+    SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "separator of cells"),
     SG_TEXT(AT(columns), "A,B,...",
             "one message a line without header: call_id, time, message, method, status, from, to, -"),
     SG_INT(AT(batch), "1024", 1, 65536, "most dialogs scored at once"),
     SG_SESSION_DEVICE_OPTIONS(score_options, session),
-    SG_TEXT(AT(simd), "LEVEL", ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...",
+    SG_TEXT(AT(simd), "LEVEL", ".sipm: instruction set: auto, generic, avx2, avx512, ...",
             .fallback = "auto"),
-    SG_FLAG(AT(recompute), ".sipm: run the network for known beginnings too, whose scores the file holds"),
+    SG_FLAG(AT(recompute), ".sipm: run the network even for known beginnings, whose scores the file holds"),
     SG_COMMON_OPTIONS(score_options)};
 
 static const char about[] =
-    "Says what a model makes of dialogs: a line each, in order, CSV with a header or (--json) an object a\n"
-    "line.  FILE (standard input if none, or -) holds one dialog a line, its message names in cells\n"
-    "(INVITE,100,180,200,ACK); or one message a line, as `corpus import` takes them; or is a corpus.\n"
-    "Lines are answered as they come.  A dialog that cannot be scored has the reason in the column note.\n"
+    "Judges dialogs: one line each, in order, as CSV with a header or (--json) as one object per\n"
+    "line.  FILE (standard input if none, or -) holds one dialog per line, its message names in cells\n"
+    "(INVITE,100,180,200,ACK), or one message per line, as for `corpus import`, or is a corpus.\n"
+    "Lines are answered as they arrive.  If a dialog cannot be scored, the column note says why.\n"
     "Columns: file, id (line, number in the corpus, or Call-ID), length, class, class_dialog\n"
-    "(--names), probability, skewness, kurtosis, known (a train dialog is exactly this), known_prefix\n"
-    "(one begins like this), abnormal, low_cluster (K-means), note.";
+    "(--names), probability, skewness, kurtosis, known (it is a train dialog), known_prefix\n"
+    "(a train dialog begins like this), abnormal, low_cluster (K-means), note.";
 
 typedef struct {
     const score_options *options;
@@ -185,7 +186,7 @@ static sg_status read_all(score_state *s, const sg_text_list *files)
     return status;
 }
 
-/* An option that the model at hand has no use for is a mistake. */
+/* An option that does not apply to the model is an error. */
 static sg_status check_model_options(const score_options *o, bool exported)
 {
     const sg_session_options *s = &o->session;
@@ -212,10 +213,10 @@ static sg_status check_limits(const score_state *s)
     if (sg_detector_limits(s->detector, 1, !o->partial, &limits))
         return SG_OK;
     if (o->partial)
-        return sg_fail(SG_E_CONFIG,
-                       "%s has no limits for dialogs that go on (--partial); train it with "
-                       "train.prefix_limits = true",
-                       model);
+        return sg_fail(
+            SG_E_CONFIG,
+            "%s has no limits for unfinished dialogs (--partial); train it with train.prefix_limits = true",
+            model);
     if (o->fail_on_abnormal)
         return sg_fail(SG_E_CONFIG, "%s has no limits for abnormal dialogs (--fail-on-abnormal)", model);
     sg_warn("%s has no limits for abnormal dialogs: the column abnormal is empty", model);
@@ -281,5 +282,5 @@ static sg_status run(const sg_call *call)
     return status;
 }
 
-SG_COMMAND(score, "score", "say what a model makes of dialogs, a line each", about, score_table,
-           score_options, run, .words = "[FILE...]", .words_max = SG_TEXT_LIST_MAX);
+SG_COMMAND(score, "score", "judge dialogs by a model, one line each", about, score_table, score_options, run,
+           .words = "[FILE...]", .words_max = SG_TEXT_LIST_MAX);

@@ -17,13 +17,13 @@ typedef struct {
 #define AT(member) SG_KEY(train_options, member)
 
 static const sg_option table[] = {
-    SG_TEXT(AT(model), "X.Y", "model of the paper: its layers and dropout; 1.0-mask: padding, too",
+    SG_TEXT(AT(model), "X.Y", "model of the paper: sets layers and dropout; 1.0-mask: also padding",
             .choices = "1.0|1.1|2.0|2.1", .letter = 'm'),
     SG_RUN_SETTINGS(train_options, run),
     SG_TEXT(SG_AT("out", train_options, run.out), "DIR", "folder of the run [runs/<config>_seed<seed>]",
             .letter = 'o'),
     SG_FLAG(AT(resume), "continue from the folder's checkpoint; start if there is none"),
-    SG_FLAG(SG_AT("force", train_options, run.force), "drop what an earlier run left in the folder"),
+    SG_FLAG(SG_AT("force", train_options, run.force), "delete what an earlier run left in the folder"),
     SG_FLAG(AT(dump_config), "print all settings with their meaning, and stop"),
     SG_COMMON_OPTIONS(train_options),
 };

@@ -66,10 +66,10 @@ static sg_status run_devices(const sg_call *call)
 }
 
 SG_COMMAND(version, "version", "versions of the program and its libraries",
-           "Shows the versions of the program and of what it runs on.", plain_table, plain_options,
+           "Shows the versions of the program and of its libraries.", plain_table, plain_options,
            run_version);
 
-SG_COMMAND(devices, "devices", "what this machine can compute on",
-           "Lists the engines and the devices they can use; for what cannot be used, why.  `--device auto`\n"
+SG_COMMAND(devices, "devices", "the devices this machine can compute on",
+           "Lists the engines and the devices they can use, and why others cannot be used.  `--device auto`\n"
            "takes the first CUDA device, or else the CPU.",
            plain_table, plain_options, run_devices);

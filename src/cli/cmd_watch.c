@@ -32,55 +32,57 @@ typedef struct {
 static const sg_option table[] = {
     SG_TEXT(AT(model), "MODEL", "model file that `train` wrote", .letter = 'm', .required = true),
     SG_LIST(AT(read), "FILE",
-            "capture to read (pcap, pcapng, gzipped, HEP in them; - for standard input); several times",
+            "capture to read (pcap, pcapng, gzipped, also with HEP; - for standard input); several times",
             .letter = 'r'),
     SG_LIST(AT(input), "FILE", "the same", .letter = 'I'),
     SG_TEXT(AT(interface), "DEV", "interface to listen on; any for all", .letter = 'i'),
     SG_TEXT(AT(dev), "DEV", "the same", .letter = 'd'),
-    SG_TEXT(AT(bpf), "FILTER", "capture filter; words after the options are one, too"),
+    SG_TEXT(AT(bpf), "FILTER", "capture filter; may also be given as words after the options"),
     SG_LIST(AT(hep), "udp:[ADDR:]PORT", "listen for HEP v1, v2, v3 (udp: or tcp:); several times",
             .letter = 'L'),
-    SG_LIST(AT(hep_allow), "ADDR[/BITS]", "senders of HEP that are listened to; all if left out"),
-    SG_TEXT(AT(hep_key), "KEY", "authentication key that HEP v3 must bear"),
+    SG_LIST(AT(hep_allow), "ADDR[/BITS]", "accepted senders of HEP; all if left out"),
+    SG_TEXT(AT(hep_key), "KEY", "authentication key that HEP v3 packets must have"),
     SG_FLAG(AT(no_promiscuous), "do not put the interface into promiscuous mode", .letter = 'p'),
     SG_INT(AT(duplicates_ms), "0", 0, 10000,
-           "leave out identical datagrams within so many milliseconds (span ports)"),
+           "leave out identical datagrams within this many milliseconds (span ports)"),
     SG_TEXT(AT(detectors), "LIST",
             "what raises alerts: network, prefixes (the trie of known beginnings), protocol, sources",
             .fallback = "network,protocol,sources"),
     SG_ENUM(AT(rule), "both", SG_RULE_CHOICES, "which moments must lie below their limit"),
     SG_TEXT(AT(eve), "FILE", "alerts as JSON lines: a file, - for standard output, unix:PATH for a socket"),
     SG_FLAG(AT(syslog), "alerts to syslog"),
-    SG_TEXT(AT(fail2ban), "FILE", "one fixed line an alert, for fail2ban"),
+    SG_TEXT(AT(fail2ban), "FILE", "one fixed line per alert, for fail2ban"),
     SG_FLAG(AT(live), "a table of dialogs and alerts on the terminal"),
     SG_TEXT(AT(out), "FILE", "write the dialogs with alerts to a pcap", .letter = 'O'),
-    SG_FLAG(AT(force), "overwrite that"),
+    SG_FLAG(AT(force), "overwrite the file of --out"),
     SG_TEXT(AT(metrics), "ADDR:PORT", "counters for Prometheus, on a loopback address"),
-    SG_TEXT(AT(labels), "FILE", "compare with the truth: CSV with call_id and label (with -r only)"),
+    SG_TEXT(AT(labels), "FILE", "compare alerts with labels: CSV with call_id and label (only with -r)"),
     SG_TEXT(AT(user), "USER", "become this user once everything is open"),
-    SG_INT(AT(limit), "20000", 1, 1 << 26, "dialogs followed at a time; the idle oldest goes", .letter = 'l'),
+    SG_INT(AT(limit), "20000", 1, 1 << 26, "dialogs followed at a time; the longest idle one is dropped",
+           .letter = 'l'),
     SG_INT(AT(batch), "64", 1, 4096, "beginnings of dialogs scored at once"),
-    SG_INT(AT(queue), "4096", 1, 1 << 20, "beginnings that may wait; the oldest is shed"),
+    SG_INT(AT(queue), "4096", 1, 1 << 20, "beginnings that may wait; then the oldest is dropped"),
     SG_INT(AT(quiet_s), "32", 0, 86400, "seconds at the start in which strays are ignored"),
-    SG_INT(AT(flood), "30", 0, 1000000, "requests of one source in 2 s that are a flood; 0: never"),
-    SG_INT(AT(scan), "30", 0, 1000000, "Call-IDs of one source in a minute that are a scan; 0: never"),
+    SG_INT(AT(flood), "30", 0, 1000000, "requests from one source in 2 s that count as a flood; 0: never"),
+    SG_INT(AT(scan), "30", 0, 1000000, "Call-IDs from one source in a minute that count as a scan; 0: never"),
     SG_INT(AT(enumeration), "10", 0, 1000000,
-           "users asked for in a minute that are an enumeration; 0: never"),
-    SG_INT(AT(guessing), "12", 0, 1000000, "refused requests in a minute that are guessing; 0: never"),
+           "users asked for in a minute that count as an enumeration; 0: never"),
+    SG_INT(AT(guessing), "12", 0, 1000000, "refused requests in a minute that count as guessing; 0: never"),
     SG_LIST(AT(trust), "ADDR[/BITS]", "addresses whose own requests are not counted: proxies, registrars"),
-    SG_INT(AT(half_open), "20", 0, 1000000, "INVITEs without ACK in a minute; 0: never"),
-    SG_TEXT(AT(device), "DEVICE", "what scores: auto, cpu, cuda[:N] or cudnn[:N]", .fallback = "cpu"),
-    SG_ENUM(AT(precision), "auto", SG_PRECISION_CHOICES, "what products are computed in"),
+    SG_INT(AT(half_open), "20", 0, 1000000,
+           "INVITEs without ACK in a minute that count as half-open; 0: never"),
+    SG_TEXT(AT(device), "DEVICE", "device that scores: auto, cpu, cuda[:N] or cudnn[:N]", .fallback = "cpu"),
+    SG_ENUM(AT(precision), "auto", SG_PRECISION_CHOICES, "precision of the products"),
     SG_INT(AT(threads), "1", 1, 1024, "threads that score"),
     SG_FLAG(AT(json), "the summary as one JSON object"),
     SG_COMMON_OPTIONS(watch_options),
 };
 
 static const char about[] =
-    "Follows SIP dialogs by Call-ID and raises an alert where one is unlike what the model was trained\n"
-    "on, breaks the protocol, or where a source floods, scans, enumerates or guesses.  Reads captures,\n"
-    "an interface or HEP (as kamailio's siptrace or Asterisk's res_hep send it).  SIGHUP loads the\n"
-    "model again and reopens files, SIGTERM and Ctrl-C finish what is begun.";
+    "Follows SIP dialogs by Call-ID and raises an alert if one is unlike what the model was trained on\n"
+    "or breaks the protocol, or if a source floods, scans, enumerates or guesses.  Reads captures, an\n"
+    "interface or HEP (as kamailio's siptrace or Asterisk's res_hep send it).  SIGHUP reloads the model\n"
+    "and reopens files; SIGTERM and Ctrl-C write the last alerts and stop.";
 
 static volatile sig_atomic_t reload_requested;
 
@@ -110,7 +112,8 @@ static sg_status parse_detectors(const char *list, unsigned *detectors)
             i++;
         if (i == sizeof known / sizeof *known)
             return sg_fail(SG_E_USAGE,
-                           "--detectors: unknown '%s'; network, prefixes, protocol, sources are known", word);
+                           "--detectors: unknown '%s'; expected network, prefixes, protocol or sources",
+                           word);
         *detectors |= known[i].bit;
     }
     return *detectors ? SG_OK : sg_fail(SG_E_USAGE, "--detectors is empty");
@@ -206,7 +209,7 @@ static sg_status on_alert(void *context, const sg_alert *alert)
     return w->labels ? sg_labels_alert(w->labels, alert) : SG_OK;
 }
 
-/* A model that takes the place of one in use: what cannot be checked for damage is refused. */
+/* A model that replaces one in use is refused if it cannot be checked for damage. */
 static sg_status read_next_model(const char *path, sg_model *model)
 {
     bool digest;
@@ -214,9 +217,7 @@ static sg_status read_next_model(const char *path, sg_model *model)
     if (digest)
         return SG_OK;
     sg_model_free(model);
-    return sg_fail(SG_E_FORMAT,
-                   "it has no digest to check it by; start watch anew to use it, or train or import it "
-                   "again");
+    return sg_fail(SG_E_FORMAT, "it has no digest; restart watch to use it, or train or import it again");
 }
 
 /* Reads the model, the first one or the next, and opens its engine. */
@@ -317,7 +318,7 @@ static void take_snapshot(watch *w)
     sg_capture_counts(w->capture, &w->snapshot.capture);
 }
 
-/* SIGHUP: the model again, and files under their names.  A model that cannot be used leaves the old one. */
+/* SIGHUP: reloads the model and reopens files.  If the model cannot be used, the old one stays. */
 static void reload(watch *w)
 {
     sg_detector *detector;
@@ -327,9 +328,9 @@ static void reload(watch *w)
     if (status == SG_OK)
         status = sg_follow_reload(w->follow, detector);
     if (status == SG_OK)
-        sg_note("%s loaded again", w->options->model);
+        sg_note("%s reloaded", w->options->model);
     else
-        sg_warn("%s was not loaded again: %s", w->options->model, sg_error_text());
+        sg_warn("%s was not reloaded: %s", w->options->model, sg_error_text());
 }
 
 /* Draws the table if it is due, and sends what waits. */
@@ -387,7 +388,7 @@ static sg_status run_loop(watch *w, const volatile sig_atomic_t *stop)
             SG_TRY(tend(w, event == SG_CAPTURE_TIME_OUT));
     }
     SG_TRY(sg_follow_flush(w->follow));
-    return broken == SG_OK ? SG_OK : sg_fail(broken, "a source broke; see the warning above");
+    return broken == SG_OK ? SG_OK : sg_fail(broken, "a source failed; see the warning above");
 }
 
 static sg_status report(watch *w, bool json)
@@ -422,7 +423,7 @@ static sg_status run(const sg_call *call)
         char text[512];
         snprintf(text, sizeof text, "%s", status == SG_OK ? "" : sg_error_text());
         sg_status told = report(&w, o->json);
-        /* What went wrong first is what is said. */
+        /* Reports what went wrong first. */
         status = status == SG_OK ? told : sg_fail(status, "%s", text);
     }
     return close_watch(&w, status);

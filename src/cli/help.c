@@ -122,7 +122,7 @@ void sg_help_manual(FILE *out)
           ".SH SYNOPSIS\n.B sipgpu\n.I COMMAND\n[options] [words]\n"
           ".SH DESCRIPTION\nEach command has options of its own.\n"
           "An option is written \\fB\\-\\-key\\fR \\fIvalue\\fR or \\fB\\-\\-key=\\fR\\fIvalue\\fR; "
-          "defaults stand in brackets.\n.SH COMMANDS\n",
+          "defaults are in brackets.\n.SH COMMANDS\n",
           out);
     for (const sg_command *const *c = sg_commands; *c; c++) {
         fputs(".SS ", out);

@@ -1,4 +1,4 @@
-/* help.h: what the program says of its commands, all of it from their tables of options. */
+/* help.h: help texts of commands, made from their option tables. */
 #ifndef SG_CLI_HELP_H
 #define SG_CLI_HELP_H
 

@@ -40,9 +40,9 @@ static sg_status run(int argc, char **argv)
     return sg_command_unknown(both);
 }
 
-/* What CUDA's libraries read when they are first called, unless the user has said otherwise: a hardware queue
- * for each of many seeds, and a work space with which the products inside cuDNN give the same bits every
- * time. Set before there are threads, which the environment is not safe for. */
+/* Settings that CUDA's libraries read when they are first called, unless the user has set them: a hardware
+ * queue for each of many seeds, and a work space with which the products inside cuDNN give the same bits
+ * every time.  Must be set before there are threads, because changing the environment is not thread-safe. */
 static void prepare_cuda(void)
 {
     setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);

@@ -1,4 +1,4 @@
-/* new_corpus.h: what `corpus import` and `corpus merge` end with: a split, a file, a line about it. */
+/* new_corpus.h: the end of `corpus import` and `corpus merge`: a split, a file, a line about it. */
 #ifndef SG_CLI_NEW_CORPUS_H
 #define SG_CLI_NEW_CORPUS_H
 
@@ -26,7 +26,7 @@ typedef struct {
     SG_FLAG(SG_AT("force", type, field.force), "overwrite")
 /* clang-format on */
 
-/* Before a long read: SG_E_CONFIG for a file that is there or shares that are wrong. */
+/* Call it before a long read: SG_E_CONFIG if the file exists or the shares are wrong. */
 sg_status sg_new_corpus_check(const sg_new_corpus_options *options);
 
 /* Draws the split and writes the file. */

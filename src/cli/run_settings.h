@@ -22,7 +22,7 @@ typedef struct {
         SG_TEXT(SG_AT("corpus", type, field.corpus), "FILE", "the corpus", .setting = "data.corpus"),    \
         SG_TEXT(SG_AT("device", type, field.device), "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]",       \
                 .setting = "engine.device"),                                                             \
-        SG_TEXT(SG_AT("precision", type, field.precision), NULL, "what products are computed in",        \
+        SG_TEXT(SG_AT("precision", type, field.precision), NULL, "precision of the products",            \
                 .choices = SG_PRECISION_CHOICES, .setting = "engine.precision"),                         \
         SG_TEXT(SG_AT("seed", type, field.seed), "S",                                                    \
                 "seed of the run, or of the first; the others follow it", .setting = "train.seed"),      \
@@ -31,8 +31,8 @@ typedef struct {
         SG_FLAG(SG_AT("json", type, field.json), "print one JSON object at the end instead of tables")
 
 /* Defaults, then the files of --config (or `alone`, if there is none; NULL: nothing), then `model` if not "",
- * then --set, then options that stand for a setting.  `options` is the struct that call->options points at
- * and `table` describes. */
+ * then --set, then options that set a setting.  `options` is the struct that call->options points at and
+ * `table` describes. */
 sg_status sg_run_settings_read(const sg_run_settings *run, const sg_option *table, const void *options,
                                const char *alone, const char *model, sg_config *config);
 

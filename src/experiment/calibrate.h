@@ -1,5 +1,5 @@
-/* calibrate.h: what `train` and `import` end with: the limits that detectors decide by, fitted to what the
- * finished network says of a corpus.
+/* calibrate.h: the last step of `train` and `import`: fits the detectors' limits to the outputs of the
+ * finished network.
  */
 #ifndef SG_EXPERIMENT_CALIBRATE_H
 #define SG_EXPERIMENT_CALIBRATE_H
@@ -16,7 +16,7 @@ typedef struct {
 } sg_calibration;
 
 /* Runs the model over all classes of its corpus and stores in it the thresholds of the train split, the
- * centroids of the test split and, with `prefixes`, the limits for dialogs that go on.  The model's classes
+ * centroids of the test split and, with `prefixes`, the limits for unfinished dialogs.  The model's classes
  * are the corpus'.  Release with sg_calibration_free, also after a failure. */
 sg_status sg_calibrate(sg_calibration *calibration, sg_model *model, const sg_corpus *corpus,
                        const sg_engine_options *engine, bool prefixes);

@@ -34,9 +34,9 @@ void sg_experiment_compare_begin(sg_experiment_compare *compare, const char *mod
     free_pools(&compare->one);
     compare->one.wanted = expected > 1 && pools_fit(classes);
     if (expected > 1 && !compare->one.wanted)
-        sg_note("model %s: mean and envelope of the runs' outputs are left out: %d classes are too many to "
-                "keep them",
-                model, classes);
+        sg_note(
+            "model %s: mean and envelope of the runs' outputs are left out: too much memory for %d classes",
+            model, classes);
     *probabilities = compare->one.wanted || compare->all.wanted;
 }
 
@@ -117,8 +117,9 @@ static sg_status add_first_run(sg_experiment_compare *c, const char *model, cons
         SG_TRY(sg_early_run(&c->beginnings, model, session->model, sg_detector_engine(session->detector),
                             &session->corpus, beginnings));
     else if (beginnings->count == 0)
-        sg_note("model %s: its first run is a record without beginnings: it has no part in early detection",
-                model);
+        sg_note(
+            "model %s: its first run is a record without beginnings, so it is left out of early detection",
+            model);
     return sg_early_add_outputs(&c->beginnings, model, session->model, &session->corpus, beginnings,
                                 detection);
 }
@@ -187,7 +188,7 @@ static sg_status put_positions(const sg_experiment_compare *c, FILE *out)
     return sg_report_early_positions(&c->beginnings, out);
 }
 
-/* A file that this experiment does not have is removed: another one, of more runs, left it there. */
+/* Removes a file that this experiment does not have and that an earlier one, with more runs, left. */
 static sg_status write_file(const sg_experiment_compare *c, const char *folder, const char *name, bool has,
                             file_writer write)
 {

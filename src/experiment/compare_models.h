@@ -1,9 +1,9 @@
-/* experiment_compare.h: an experiment's runs beside the detectors without a network (comparison.csv), and on
- * dialogs that are not over (early.csv); used by experiment_results.c, run by run.
+/* compare_models.h: compares an experiment's runs with the detectors without a network (comparison.csv), and
+ * on unfinished dialogs (early.csv); used by results.c, run by run.
  *
- * A run of one seed stands in the tables for the first seed of each model; with more than one, so do all runs
- * of a model together; with more than one model, so do the runs of all models, under the name "all".
- * together.csv has what the first runs of a model say, for each number of them.
+ * The tables have the first seed of each model; with more than one seed, also all runs of a model together;
+ * with more than one model, also the runs of all models, under the name "all". together.csv has the first
+ * runs of a model together, for each number of them.
  */
 #ifndef SG_EXPERIMENT_COMPARE_MODELS_H
 #define SG_EXPERIMENT_COMPARE_MODELS_H

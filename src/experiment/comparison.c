@@ -240,8 +240,8 @@ sg_status sg_comparison_add(sg_comparison *comparison, const char *model, int ru
 {
     sg_verdicts what = {.runs = runs, .combined = combined};
     if (detection->classes != comparison->classes)
-        return sg_fail(SG_E_CONFIG, "detectors of %d and %d classes cannot be compared", comparison->classes,
-                       detection->classes);
+        return sg_fail(SG_E_CONFIG, "detectors with %d and %d classes cannot be compared",
+                       comparison->classes, detection->classes);
     snprintf(what.model, sizeof what.model, "%s", model);
     for (int i = 0; i < SG_NETWORK_DETECTORS; i++)
         SG_TRY(add_detected(comparison, &what, &detection->detector[i]));

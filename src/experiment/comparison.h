@@ -4,8 +4,7 @@
  * the intervals over dialogs are those of a sample of dialogs for this set of sequences; the counts of
  * sequences, and the tests of pairs, which count each sequence once, stand beside them.
  *
- * No limit comes from the test split, with one exception that the paper makes itself: K-means clusters its
- * moments.
+ * No limit comes from the test split, with one exception, which is the paper's: K-means clusters its moments.
  */
 #ifndef SG_EXPERIMENT_COMPARISON_H
 #define SG_EXPERIMENT_COMPARISON_H
@@ -50,9 +49,9 @@ sg_combined sg_combined_of(sg_pool_rule rule);
  *   cross_correlation_largest, cross_correlation_mean
  *                               correlation.h
  *
- * Those with a score have a second row each, rule "validation": the limit that parts new and known dialogs of
- * the validation split best (sg_roc_best_limit), if that has both.  Release with sg_comparison_free, also
- * after a failure. */
+ * Those with a score have a second row each, rule "validation": the limit that best separates new and known
+ * dialogs of the validation split (sg_roc_best_limit), if that has both.  Release with sg_comparison_free,
+ * also after a failure. */
 sg_status sg_comparison_open(sg_comparison *comparison, const sg_corpus *corpus,
                              const sg_detection *detection);
 void sg_comparison_free(sg_comparison *comparison);

@@ -7,7 +7,7 @@
  *
  *   r_xy(l) = sum over t of <x(t), y(t + l)>,      c(x, y) = max over l of r_xy(l) / sqrt(n_x n_y)
  *
- * and c is normalised by the energies of both: it lies in [0, 1], and is 1 for equal sequences alone.  Two
+ * and c is normalised by the energies of both: it lies in [0, 1], and is 1 only for equal sequences.  Two
  * scores come from it, low for abnormal:
  *
  *   largest   max of c(x, y) over the train dialogs y
@@ -19,11 +19,11 @@
  * every new one less, so that its limit makes an exact set of it: it is the score below 1 that tells near
  * misses from strangers.
  *
- * This is a reading: C. Feio, D. Pereira, R. Oliveira, P. Amaral, "Correlation-Based Abnormal SIP Dialog
+ * This is our reading: C. Feio, D. Pereira, R. Oliveira, P. Amaral, "Correlation-Based Abnormal SIP Dialog
  * Identification", IEEE Access 2025 (doi 10.1109/ACCESS.2025.3593367) is described publicly by its abstract:
  * cross-correlation scores the similarity of dialogs, and statistical metrics classify the anomalous ones,
- * from prior knowledge of both correct and anomalous ones.  How messages become signals, which statistic and
- * which limit are not said there.
+ * from prior knowledge of both correct and anomalous ones.  The abstract does not say how messages become
+ * signals, which statistic and which limit.
  */
 #ifndef SG_EXPERIMENT_CORRELATION_H
 #define SG_EXPERIMENT_CORRELATION_H

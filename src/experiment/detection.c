@@ -68,11 +68,10 @@ static sg_status check_input(const sg_corpus *corpus, const sg_class_counts *cou
         return sg_fail(SG_E_CONFIG, "outputs for %d sequences, but the corpus has %d classes", outputs->count,
                        corpus->classes);
     if (counts->dialogs[SG_SPLIT_TRAIN] == 0)
-        return sg_fail(SG_E_CONFIG, "the corpus has no train dialogs: the thresholds come from them, and "
-                                    "'new' means not among them; see `sipgpu corpus split`");
+        return sg_fail(SG_E_CONFIG, "the corpus has no train dialogs, which the thresholds and the meaning "
+                                    "of 'new' depend on; see `sipgpu corpus split`");
     if (counts->dialogs[SG_SPLIT_TEST] == 0)
-        return sg_fail(SG_E_CONFIG, "the corpus has no test dialogs to detect anything in; see `sipgpu "
-                                    "corpus split`");
+        return sg_fail(SG_E_CONFIG, "the corpus has no test dialogs; see `sipgpu corpus split`");
     for (int j = 0; j < outputs->count; j++)
         if (!isfinite(outputs->skewness[j]) || !isfinite(outputs->kurtosis[j]) || isnan(outputs->p_max[j]))
             return sg_fail(SG_E_NUMERIC,

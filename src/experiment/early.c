@@ -210,10 +210,9 @@ sg_status sg_early_run(const sg_early *early, const char *name, const sg_model *
     sg_prefixes *prefixes;
     *outputs = (sg_outputs){0};
     if (!model->prefix_limit) {
-        sg_note(
-            "model %s has no limits for beginnings (train.prefix_limits = false): it has no part in early "
-            "detection",
-            name);
+        sg_note("model %s has no limits for beginnings (train.prefix_limits = false), so it is left out of "
+                "early detection",
+                name);
         return SG_OK;
     }
     SG_TRY(open_test_prefixes(early, corpus, &prefixes));

@@ -1,4 +1,4 @@
-/* early.h: detection of dialogs that are not over: P_D and P_FA after k messages.
+/* early.h: detection of unfinished dialogs: P_D and P_FA after k messages.
  *
  * A detector sees a dialog message by message.  After each it may flag the dialog for how it has begun; after
  * the last one, when the dialog is over, also for what it was as a whole.  By message k a dialog is flagged

@@ -21,7 +21,7 @@ sg_status sg_ensemble_add(sg_ensemble *ensemble, const sg_outputs *outputs)
 {
     sg_outputs *best = &ensemble->best;
     if (outputs->count != best->count)
-        return sg_fail(SG_E_CONFIG, "runs over %d and %d sequences cannot answer together", best->count,
+        return sg_fail(SG_E_CONFIG, "runs over %d and %d sequences cannot be combined", best->count,
                        outputs->count);
     for (int i = 0; i < outputs->count; i++) {
         if (ensemble->runs > 0 && !(outputs->p_max[i] > best->p_max[i]))
@@ -60,7 +60,7 @@ void sg_pooled_free(sg_pooled *pooled)
 sg_status sg_pooled_add(sg_pooled *pooled, const sg_outputs *outputs)
 {
     if (outputs->count != pooled->count || !outputs->probabilities)
-        return sg_fail(SG_E_CONFIG, "runs over %d and %d sequences cannot answer together", pooled->count,
+        return sg_fail(SG_E_CONFIG, "runs over %d and %d sequences cannot be combined", pooled->count,
                        outputs->probabilities ? outputs->count : 0);
     const size_t all = (size_t)pooled->count * (size_t)pooled->classes;
     const float *p = outputs->probabilities;
@@ -74,7 +74,7 @@ sg_status sg_pooled_add(sg_pooled *pooled, const sg_outputs *outputs)
 sg_status sg_pooled_outputs(const sg_pooled *pooled, sg_outputs *outputs)
 {
     if (pooled->runs == 0 || outputs->count != pooled->count)
-        return sg_fail(SG_E_INTERNAL, "%d runs over %d sequences have no answer together", pooled->runs,
+        return sg_fail(SG_E_INTERNAL, "%d runs over %d sequences cannot be combined", pooled->runs,
                        outputs->count);
     for (int i = 0; i < pooled->count; i++) {
         const double *value = pooled->value + (size_t)i * (size_t)pooled->classes;

@@ -46,8 +46,8 @@ void sg_pooled_free(sg_pooled *pooled);
 /* Adds one run, whose outputs hold all probabilities.  SG_E_CONFIG if they do not, or the counts differ. */
 sg_status sg_pooled_add(sg_pooled *pooled, const sg_outputs *outputs);
 
-/* What the runs so far say together, into `outputs`, allocated for count and classes: argmax, moments, and
- * the largest output, of the envelope divided by the sum of its outputs (one run's have the sum 1). */
+/* The combined outputs of the runs so far, into `outputs`, allocated for count and classes: argmax, moments,
+ * and the largest output, of the envelope divided by the sum of its outputs (one run's have the sum 1). */
 sg_status sg_pooled_outputs(const sg_pooled *pooled, sg_outputs *outputs);
 
 #endif

@@ -17,8 +17,7 @@ typedef struct {
 } sg_evaluation;
 
 /* Evaluates all splits.  argmax[N] is the network's answer for each class of the corpus, class_of[N] the
- * output that stands for the class or -1 (NULL: the class itself), known[N] whether the network was trained
- * on it. */
+ * output of the class or -1 (NULL: the class itself), known[N] whether the network was trained on it. */
 void sg_evaluate(const sg_class_counts *counts, const int32_t *argmax, const int32_t *class_of,
                  const bool *known, sg_evaluation evaluation[SG_SPLITS]);
 

@@ -77,7 +77,7 @@ static bool is_of_corpus(const char *path, const sg_corpus *corpus)
     return same;
 }
 
-/* What makes the run in this folder another one than is wanted now, into `what`; "" if nothing does. */
+/* How the run in this folder differs from the requested one, into `what`; "" if it does not. */
 static sg_status find_differences(const sg_experiment *e, const sg_experiment_run *run,
                                   const sg_corpus *corpus, char what[SG_TEXT_MAX])
 {
@@ -148,7 +148,7 @@ done:
     return status;
 }
 
-/* Whether an unfinished run can be gone on with is for `train --resume` to judge. */
+/* `train --resume` decides whether an unfinished run can be continued. */
 static sg_status look_at_run(const sg_experiment *e, sg_experiment_run *run, const sg_corpus *corpus,
                              bool force)
 {
@@ -161,8 +161,8 @@ static sg_status look_at_run(const sg_experiment *e, sg_experiment_run *run, con
     run->anew = what[0] && force;
     if (what[0] && run->complete && !force)
         return sg_fail(SG_E_CONFIG,
-                       "%s was trained with other settings (%s); --out another folder, or --force to train "
-                       "it anew",
+                       "%s was trained with other settings (%s); choose another folder with --out, or train "
+                       "it again with --force",
                        run->recorded ? run->record : run->folder, what);
     run->complete = run->complete && !run->anew;
     run->recorded = run->recorded && !run->anew;

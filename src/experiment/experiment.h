@@ -1,4 +1,4 @@
-/* experiment.h: the runs of an experiment and what becomes of them.
+/* experiment.h: the runs of an experiment and their results.
  *
  *   DIR/model1.0.ini ...          settings of each model's runs, complete
  *   DIR/runs/model1.0_seed1/ ...  folders of runs (train/run.h), with log.txt
@@ -27,7 +27,7 @@ typedef struct {
     char record[SG_PATH_MAX]; /* DIR/records/<name>.h5 */
     bool complete;            /* trained */
     bool recorded;            /* complete, but there is only its record */
-    bool anew;                /* what lies there is of other settings and is to be dropped */
+    bool anew;                /* the folder holds a run of other settings, which is to be deleted */
 } sg_experiment_run;
 
 typedef struct {
@@ -42,8 +42,8 @@ typedef struct {
     sg_frozen frozen; /* with runs: all there is of the experiment's */
 } sg_experiment;
 
-/* Lists the runs, and looks at what is there of them already.  SG_E_CONFIG: an unknown model, or a finished
- * run of other settings or another corpus without `force`. */
+/* Lists the runs and checks which of them exist already.  SG_E_CONFIG: an unknown model, or a finished run of
+ * other settings or another corpus without `force`. */
 sg_status sg_experiment_make(sg_experiment *experiment, const sg_config *config, const sg_corpus *corpus,
                              const char *folder, bool force);
 void sg_experiment_free(sg_experiment *experiment);

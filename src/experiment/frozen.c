@@ -48,12 +48,12 @@ static sg_status read_lines(sg_frozen *frozen, gzFile file, const char *const *w
     char line[LINE_BYTES], *field[FIELDS_MAX], *taken[FIELDS_MAX];
     int column[FIELDS_MAX], columns, code = Z_OK;
     if (!gzgets(file, line, sizeof line))
-        return sg_fail(SG_E_FORMAT, "empty, or not gzip");
+        return sg_fail(SG_E_FORMAT, "empty or not gzip");
     SG_TRY(find_columns(line, wanted, column, &columns));
     while (gzgets(file, line, sizeof line)) {
         ++*number;
         if (!strchr(line, '\n') || split_line(line, field) != columns)
-            return sg_fail(SG_E_FORMAT, "the head has %d fields, this line has not", columns);
+            return sg_fail(SG_E_FORMAT, "expected %d fields, as in the first line", columns);
         for (int i = 0; wanted[i]; i++)
             taken[i] = field[column[i]];
         SG_TRY(take(frozen, taken));

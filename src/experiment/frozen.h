@@ -1,5 +1,5 @@
-/* frozen.h: an experiment of which the runs and their records are gone.  What its tables need stands in the
- * compressed files that its folder holds in place of moments.csv, history.csv and roc.csv:
+/* frozen.h: an experiment whose runs and records are gone.  What its tables need is in compressed files that
+ * replace moments.csv, history.csv and roc.csv in its folder:
  *
  *   DIR/moments.csv.gz   what each run's network says of the classes of the train and test splits
  *   DIR/history.csv.gz   the epochs of each run

@@ -1,5 +1,5 @@
-/* record.h: what is kept of a run when its weights are not: what the network said of every class of its
- * corpus, and how it was trained.  Enough for every table of the run, in about 110 kB at the paper's size.
+/* record.h: what is kept of a run instead of its weights: the network's answer for every class of its corpus,
+ * and how it was trained.  Enough for every table of the run, in about 110 kB at the paper's size.
  *
  * HDF5, root attributes format "sipgpu-record", version 1, and all of a model file (model.h) but /params;
  * /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally /beginnings/{skewness,
@@ -28,7 +28,7 @@ typedef struct {
     char inference[256];
 } sg_record;
 
-/* Sets outputs below SG_RECORD_LEAST to 0, so that what is computed from them is what a record will give. */
+/* Sets outputs below SG_RECORD_LEAST to 0, so that they give the same results as a record. */
 void sg_record_trim(sg_outputs *outputs, int classes);
 
 /* Writes a record, without the probabilities; the model's configuration is written without the path of its

@@ -1,6 +1,6 @@
 /* report.h: evaluations and detections as tables (terminal, Markdown, CSV) with the paper's figures beside
- * them, and the CSV files that figures are drawn from.  All functions write to an open stream; whether that
- * failed is for the caller to ask (sg_text_finish).
+ * them, and the CSV files that figures are drawn from.  All functions write to an open stream; the caller
+ * checks for write errors (sg_text_finish).
  */
 #ifndef SG_EXPERIMENT_REPORT_H
 #define SG_EXPERIMENT_REPORT_H
@@ -36,8 +36,8 @@ void sg_report_moments(const sg_detection *detection, const sg_corpus *corpus, c
 void sg_report_dialogs(const sg_detection *detection, const sg_corpus *corpus, const sg_outputs *outputs,
                        sg_rule rule, FILE *out);
 
-/* CSV, one row for each class of the corpus: dialogs in each split, the output that stands for it (class_of
- * as for sg_evaluate), what the network answers, its messages by name. */
+/* CSV, one row for each class of the corpus: dialogs in each split, the output of the class (class_of as for
+ * sg_evaluate), what the network answers, its messages by name. */
 void sg_report_classes(const sg_corpus *corpus, const sg_class_counts *counts, const sg_outputs *outputs,
                        const int32_t *class_of, const bool *known, FILE *out);
 

@@ -188,7 +188,7 @@ static sg_status evaluate_run(evaluation_state *s, const sg_experiment_run *run)
     return status;
 }
 
-/* All complete runs of one model; a model without any has no part in the tables. */
+/* All complete runs of one model; a model without any is left out of the tables. */
 static sg_status evaluate_model(evaluation_state *s, int model)
 {
     const sg_experiment *e = s->experiment;
@@ -256,7 +256,7 @@ static sg_status evaluate_models(evaluation_state *s)
     SG_TRY(compare_all(s));
     sg_progress_end();
     if (s->results->runs == 0)
-        return sg_fail(SG_E_CONFIG, "no run is complete: there is nothing to make tables of");
+        return sg_fail(SG_E_CONFIG, "no run is complete, so there are no tables to make");
     if (s->frozen)
         return SG_OK;
     return sg_experiment_compare_write(&s->compare, e->folder, s->stream[LINES_ROC]);

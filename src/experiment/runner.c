@@ -205,7 +205,7 @@ static void show_progress(const runner *r)
                 100.0 * (double)now / (double)all, left);
 }
 
-/* Until all threads are done. */
+/* Waits until all threads are done. */
 static void watch(runner *r)
 {
     for (bool working = true; working;) {

@@ -19,11 +19,10 @@ static sg_status check_models(const sg_model *first, const sg_session_options *o
         sg_model other;
         sg_status status = sg_model_read(&other, NULL, options->with.items[i]);
         if (status == SG_OK && strcmp(other.corpus_digest, first->corpus_digest) != 0)
-            status =
-                sg_fail(SG_E_CONFIG,
-                        "%s and %s were trained on different corpora: their outputs do not stand for the "
-                        "same dialogs",
-                        options->model, options->with.items[i]);
+            status = sg_fail(
+                SG_E_CONFIG,
+                "%s and %s were trained on different corpora: their outputs belong to different dialogs",
+                options->model, options->with.items[i]);
         sg_model_free(&other);
         SG_TRY(status);
     }

@@ -170,7 +170,7 @@ sg_status sg_report_table5(const sg_run_result *runs, int count, const sg_run_re
     return status;
 }
 
-/* Baselines know no network: one row stands for all models. */
+/* Baselines do not use a network: one row serves all models. */
 static bool is_baseline(int detector)
 {
     return detector >= SG_DETECTOR_EXACT_SET;

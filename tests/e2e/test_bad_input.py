@@ -75,7 +75,7 @@ def test_configuration_files(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, comma
     ("train.epochs", ("train.epochs", "section.key=value")),
     ("engine.device=tpu", ("tpu", "cpu")),
     ("experiment.seeds=0", ("experiment.seeds = 0", "from 1")),
-    ("experiment.name=a ;b", ("experiment.name", "behind a space")),
+    ("experiment.name=a ;b", ("experiment.name", "after a space")),
 ])
 def test_assignments(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, assignment: str, names: tuple[str, ...]) -> None:
     for command in ("train", "experiment"):

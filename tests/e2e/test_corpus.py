@@ -375,7 +375,7 @@ def test_imports_what_tshark_read(path, tmp_path):
     note = run("corpus", "import", path, "--out", out, "--force").stderr
     c = Corpus(out)
     changed = sum(want[x.decode()] != d for x, d in zip(c.dialogs_call_id, c.dialogs()))
-    assert changed == 0 if "order of time" not in note else f"{changed} dialogs were put in order of time" in note
+    assert changed == 0 if "sorted by time" not in note else f"{changed} dialogs were sorted by time" in note
 
 
 def test_import_reports_and_splits(tmp_path):

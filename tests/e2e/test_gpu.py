@@ -72,7 +72,7 @@ def test_devices_are_listed(gpu: Sipgpu) -> None:
     ({"CUDA_EMULATOR_DEVICES": "0"}, "no GPU"),
     ({"CUDA_EMULATOR_DEVICES": "driver"}, "driver"),
     ({"CUDA_EMULATOR_SM": "70"}, "too old"),
-    ({"SIPGPU_MODULES": "/nonexistent"}, "no engine module"),
+    ({"SIPGPU_MODULES": "/nonexistent"}, "is not installed"),
 ])
 def test_reasons_against_a_gpu(gpu: Sipgpu, corpus: Path, tmp_path: Path, env: dict[str, str], reason: str) -> None:
     found = devices(gpu, **env)

@@ -385,7 +385,7 @@ def test_a_source_that_breaks(sipgpu: Sipgpu, models: dict[str, Path], tmp_path:
     p.pcapng(broken, [p.LINK_ETHERNET, p.LINK_RAW], [(0, m[0].time, p.ethernet(frames[0])), (1, m[1].time, frames[1])])
     line = sipgpu.refuses("watch", "-m", models["strict"], "-r", broken, "-r", good, "--eve", eve, alone=False,
                           names=())
-    assert broken.name in line or "broke" in line
+    assert broken.name in line or "source failed" in line
     assert [checked(line)["sip"]["call_id"] for line in eve.read_bytes().splitlines()] == ["new@a"]
 
 
@@ -544,7 +544,7 @@ def test_reload_keeps_dialogs(live: Callable[..., Live], models: dict[str, Path]
     rotated = run.eve.rename(tmp_path / "eve.json.1")
     os.replace(shutil.copyfile(models["strict"], tmp_path / "next.h5"), run.model)
     run.process.send_signal(signal.SIGHUP)
-    until(lambda: run.says("loaded again"), "the reload")
+    until(lambda: run.says("reloaded"), "the reload")
     run.send(*messages[3:], *known[3:])
     alert = until(lambda: run.eve.exists() and run.alerts(), "the alert")[0]
     assert alert["sip"]["call_id"] == "long@hep" and alert["anomaly"]["position"] == 4
@@ -573,9 +573,9 @@ def test_reload_refuses_what_does_not_fit(live: Callable[..., Live], models: dic
                                             (tmp_path / "flipped.h5", "damaged"))):
         os.replace(shutil.copyfile(model, tmp_path / "next.h5"), run.model)
         run.process.send_signal(signal.SIGHUP)
-        until(lambda: sum("was not loaded again" in line for line in list(run.told)) == number + 1,
+        until(lambda: sum("was not reloaded" in line for line in list(run.told)) == number + 1,
               f"the refusal of {model}")
-        assert any("was not loaded again" in line and part in line for line in list(run.told)), run.told
+        assert any("was not reloaded" in line and part in line for line in list(run.told)), run.told
         run.send(*now_call(f"bad{number}@hep", "INVITE 100 200"))
         until(lambda: len(run.alerts()) == number + 1, "the alert of the old model")
     assert run.end()["verdicts"]["abnormal"] == 5
@@ -821,7 +821,7 @@ def assert_survives(sipgpu: Sipgpu, model: Path, tmp_path: Path, data: bytes) ->
     assert result.code in (0, 1), result.err
     if result.code == 1:
         last = result.err.splitlines()[-1]
-        assert last.startswith("sipgpu: ") and ("hostile.pcap" in last or "broke" in last), result.err
+        assert last.startswith("sipgpu: ") and ("hostile.pcap" in last or "source failed" in last), result.err
     return [checked(line) for line in eve.read_bytes().splitlines()] if eve.exists() else []
 
 

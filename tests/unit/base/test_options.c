@@ -88,7 +88,7 @@ static void reads_ini_texts(void **state)
     assert_true(s.real == 0.25);
     assert_fails(SG_E_CONFIG, "x.ini:2: first.whole = 700",
                  sg_options_read_ini_text(table, &s, "[first]\nwhole=700\n", "x.ini"));
-    assert_fails(SG_E_CONFIG, "x.ini:1: key whole stands before any [section]",
+    assert_fails(SG_E_CONFIG, "x.ini:1: key whole comes before any [section]",
                  sg_options_read_ini_text(table, &s, "whole=7\n", "x.ini"));
     assert_fails(SG_E_CONFIG,
                  "x.ini:2:", sg_options_read_ini_text(table, &s, "[first]\nnonsense\n", "x.ini"));

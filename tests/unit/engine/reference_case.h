@@ -122,7 +122,7 @@ static inline void assert_params_near(const sg_params *a, const sg_params *b, do
         const sg_tensor *t = &a->layout.tensor[k];
         double error = relative_error(a->data + t->offset, b->data + t->offset, t->count);
         if (!(error <= tolerance))
-            fail_msg("%s %s: relative error %.3g, at most %.3g is wanted", what, t->name, error, tolerance);
+            fail_msg("%s %s: relative error %.3g, expected at most %.3g", what, t->name, error, tolerance);
     }
 }
 

@@ -111,7 +111,7 @@ static void pooled_outputs_by_hand(void **state)
         assert_ok(sg_pooled_init(&pooled, (sg_pool_rule)rule, 2, N));
         assert_ok(sg_outputs_alloc(&out, 2, N, false));
         assert_fails(SG_E_INTERNAL, "0 runs", sg_pooled_outputs(&pooled, &out));
-        assert_fails(SG_E_CONFIG, "cannot answer together", sg_pooled_add(&pooled, &one));
+        assert_fails(SG_E_CONFIG, "cannot be combined", sg_pooled_add(&pooled, &one));
         for (int run = 0; run < 2; run++) {
             one.probabilities = &probabilities[run][0][0];
             assert_ok(sg_pooled_add(&pooled, &one));
