@@ -68,7 +68,7 @@ def arguments() -> argparse.Namespace:
         if getattr(options, name) < 1:
             parser.error(f"--{name} must be at least 1")
     if options.model and not options.corpus:
-        parser.error("--model wants the --corpus that it was trained on")
+        parser.error("--model needs the --corpus that it was trained on")
     return options
 
 
@@ -78,7 +78,7 @@ def use_peers() -> None:
         return
     python = PEERS / "bin/python3"
     if Path(sys.prefix) == PEERS or not python.exists():
-        sys.exit("bench_detectors: onnxruntime, keras, h5py and numpy are wanted; `scripts/test --peers` installs them")
+        sys.exit("bench_detectors: onnxruntime, keras, h5py and numpy are missing; `scripts/test --peers` installs them")
     os.execv(python, [str(python), *sys.argv])
 
 

@@ -3,7 +3,7 @@
 
     scripts/bench/gpu_torch.py --corpus paper.h5 --batch 933 --layers 1 --precision bf16,fp16 --json
 
-The job as a user who wants speed would write it: nn.LSTM (cuDNN) over one-hot inputs, time first, nn.Linear on the
+The job as a user looking for speed would write it: nn.LSTM (cuDNN) over one-hot inputs, time first, nn.Linear on the
 last step, cross-entropy, fused Adam.  What is timed:
 
   padded  every row of the batch is run

@@ -26,7 +26,7 @@ def package_folders(python: str) -> list[Path]:
 
 
 def link_toolkit(folder: Path, links: Path) -> Path:
-    """A folder with links to the toolkit's libraries that are wanted: others of its, such as libOpenCL, would take the
+    """A folder with links to the needed libraries of the toolkit: others of its, such as libOpenCL, would take the
     place of those that the program comes with."""
     links.mkdir()
     for kind in ("cublas", "cudnn", "cudart", "nvrtc", "nvJitLink"):

@@ -92,7 +92,7 @@ def overhead(check: Check) -> float:
 
 
 def complete_runs(folder: Path, model: str) -> int:
-    """As `sipgpu experiment` sees it: a record stands for a run."""
+    """As `sipgpu experiment` sees it: a record replaces a run."""
     models = {path.parent.name for path in folder.glob(f"runs/model{model}_seed*/model.h5")}
     return len(models | {path.stem for path in folder.glob(f"records/model{model}_seed*.h5")})
 

@@ -1,4 +1,4 @@
-"""What is wanted, what was measured, and the tables at the end."""
+"""The targets, what was measured, and the tables at the end."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def roc(results: Results) -> Drawing | Missing:
     model = reference_model(results)
     network = {s: t for s, t in results.roc_model.get(model, {}).items() if s in NETWORK_SCORES}
     if not network and not results.roc:
-        return Missing(name, title, "roc.csv is not there")
+        return Missing(name, title, "roc.csv is missing")
     used = [*network.values(), *results.roc.values()]
     if not any(np.isfinite(t["p_d"] + t["p_fa"]).any() for t in used):
         return Missing(name, title, "the test split has no new or no known dialogs, so there is no ROC")
@@ -372,7 +372,7 @@ def early(results: Results) -> Drawing | Missing:
     name, title = "early", "Detection before a dialog is over"
     table, model = results.early, reference_model(results)
     if table is None:
-        return Missing(name, title, "early.csv is not there (`experiment.early = false` leaves it out)")
+        return Missing(name, title, "early.csv is missing (`experiment.early = false` leaves it out)")
     figure = style.new_figure(style.TWO_COLUMNS, 3.5)
     places = figure.add_gridspec(2, 2, height_ratios=(1, 0.22))
     left, right = figure.add_subplot(places[0, 0]), figure.add_subplot(places[0, 1])

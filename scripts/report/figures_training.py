@@ -88,7 +88,7 @@ def corpus(results: Results) -> Drawing | Missing:
     name, title = "corpus", "The corpus: lengths, multiplicities, message types"
     data = results.corpus
     if data is None:
-        return Missing(name, title, "corpus.json is not there (`sipgpu experiment` writes it)")
+        return Missing(name, title, "corpus.json is missing (`sipgpu experiment` writes it)")
     figure = style.new_figure(style.TWO_COLUMNS, 2.9)
     panels = figure.subplots(1, 3, width_ratios=(1.1, 1.1, 0.8))
     for axes, draw, letter, words in zip(
@@ -174,7 +174,7 @@ def training(results: Results) -> Drawing | Missing:
     name, title = "training", "Training"
     models = [model for model in results.models if model in results.history]
     if not models:
-        return Missing(name, title, "history.csv is not there")
+        return Missing(name, title, "history.csv is missing")
     columns, blocks = min(len(models), ACROSS), -(-len(models) // ACROSS)
     figure = style.new_figure(style.TWO_COLUMNS * (0.25 * columns + 0.05 * (ACROSS - columns)), 3.4 * blocks + 0.3)
     places = figure.add_gridspec(2 * blocks + 1, columns, height_ratios=[1] * 2 * blocks + [0.08])

@@ -271,7 +271,7 @@ def _comparison_table(results: Results, identity: str, rows: list[dict[str, str]
 
 def comparison(results: Results) -> str:
     if results.comparison is None:
-        return absent("comparison.csv is not there, so detectors are not compared beyond Table VI.")
+        return absent("comparison.csv is missing, so detectors are not compared beyond Table VI.")
     model = reference_model(results)
     shown = [
         r for r in results.comparison.rows if r.get("model", "-") in ("-", model, "all") and r["detector"] not in HIDDEN
@@ -367,7 +367,7 @@ def _positions_table(results: Results) -> str:
 
 def early(results: Results) -> str:
     if results.early is None:
-        return absent("early.csv is not there, so nothing is said about dialogs that are not over.")
+        return absent("early.csv is missing, so unfinished dialogs are not evaluated.")
     text = _early_table(results, reference_model(results))
     if results.positions is not None:
         text += _positions_table(results)
@@ -377,7 +377,7 @@ def early(results: Results) -> str:
 def corpus(results: Results) -> str:
     c = results.corpus
     if c is None:
-        return absent("corpus.json is not there, so the corpus is not described.")
+        return absent("corpus.json is missing, so the corpus is not described.")
 
     def line(name: str, value: Any, shown: str, printed: str) -> tuple[list[str], str]:
         return [name, data(str(value), shown), printed], ""
@@ -496,7 +496,7 @@ def _training_seconds(results: Results) -> str:
 def settings(results: Results) -> str:
     models = [m for m in results.models if m in results.settings]
     if not models:
-        return absent("the settings (model*.ini) are not there.")
+        return absent("the settings (model*.ini) are missing.")
     keys = [
         k
         for k in dict.fromkeys(k for m in models for k in results.settings[m])

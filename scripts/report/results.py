@@ -135,7 +135,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """The file, or the compressed one that stands for it."""
+    """The file, or the compressed one if it is missing."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.exists()), None)
 
 
@@ -319,7 +319,7 @@ PAIRED = {"detector": TEXT, "model": TEXT, "baseline": TEXT, "sequences_detector
 
 @dataclass
 class Results:
-    """A folder with what is in it; a table that is not there is None."""
+    """A folder with what is in it; a missing table is None."""
 
     folder: Path
     runs: Table

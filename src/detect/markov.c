@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Type ids are 1..65535, so 0 is free: in a context it stands for the start, as the next symbol for the end.
+/* Type ids are 1..65535, so 0 is free: in a context it means the start, as the next symbol the end.
  */
 
 static int compare_grams(const void *a, const void *b)

@@ -6,7 +6,7 @@
  * model.weights.h5; the pair of .weights.h5 and .json is the same weights and config.  Weights files name a
  * layer by its class and its position among layers of that class.
  *
- * What the network's inputs and outputs stand for (description.h) is the entry "sipgpu" of metadata.json, or
+ * The meaning of the network's inputs and outputs (description.h) is the entry "sipgpu" of metadata.json, or
  * of the .json of a pair; Keras ignores it.
  */
 #include "base/files.h"

@@ -27,7 +27,7 @@ typedef struct {
     char **alphabet;          /* [M] */
     char type_rule[16];       /* what makes a message type, as in the corpus */
     bool collapsed;           /* the corpus is without retransmissions */
-    uint16_t *class_sequence; /* [N, L], what each output stands for */
+    uint16_t *class_sequence; /* [N, L], the dialog of each output */
     uint16_t *class_length;   /* [N] */
     int64_t *class_train;     /* [N], number of train dialogs; 0: never seen */
 

@@ -1,5 +1,4 @@
-/* config.h: everything a run can be told, as one struct and one option table (INI file, --set,
- * --dump-config). */
+/* config.h: all settings of a run, as one struct and one option table (INI file, --set, --dump-config). */
 #ifndef SG_TRAIN_CONFIG_H
 #define SG_TRAIN_CONFIG_H
 
@@ -45,7 +44,7 @@ typedef struct {
 
 extern const sg_option sg_config_table[];
 
-/* Defaults: Table IV of the paper with Keras' defaults where it is silent. */
+/* Defaults: Table IV of the paper, and Keras' defaults for what it does not give. */
 sg_status sg_config_defaults(sg_config *config);
 
 /* Model "X.Y" of the paper: X layers, dropout 0.5 if Y is 1; "X.Y-mask" and so on set the padding, too.

@@ -43,7 +43,7 @@ void sg_alert_syslog(sg_line *line, const sg_alert *alert, int64_t now_s)
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     time_t t = (time_t)now_s;
     struct tm tm;
-    localtime_r(&t, &tm); /* as RFC 3164 wants it */
+    localtime_r(&t, &tm); /* as RFC 3164 requires */
     sg_line_print(line, "<%d>%s %2d %02d:%02d:%02d sipgpu[%d]: alert ", SYSLOG_PRIORITY, months[tm.tm_mon],
                   tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)getpid());
     sg_alert_summary(line, alert);

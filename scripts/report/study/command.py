@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=str(ROOT / "configs/study.ini"), help="the runs [configs/study.ini]")
     parser.add_argument("--corpus", default=str(ROOT / "corpora/paper.h5"),
-                        help="made, as the configuration says, if it is not there [corpora/paper.h5]")
+                        help="made, as the configuration says, if it is missing [corpora/paper.h5]")
     parser.add_argument("--runs", default=str(ROOT / "runs/study"), help="folders of the runs [runs/study]")
     parser.add_argument("--out", help="results [results/study; with --units N results/study-N]")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN",

@@ -32,7 +32,7 @@ def program() -> str:
     """The program under study: the variable SIPGPU, or the release build."""
     path = os.environ.get("SIPGPU") or str(Path(__file__).resolve().parents[3] / "build/release/sipgpu")
     if not os.access(path, os.X_OK):
-        raise StudyError(f"{path} is not there: build it with scripts/setup, or name one in SIPGPU")
+        raise StudyError(f"{path} is missing: build it with scripts/setup, or name one in SIPGPU")
     return os.path.abspath(path)
 
 
@@ -107,7 +107,7 @@ class Corpus:
     prior_entropy: float = 0  # of the class frequencies of the train split, in nats
 
     def make(self) -> None:
-        """Makes the corpus if it is not there, and describes it."""
+        """Makes the corpus if it is missing, and describes it."""
         if not os.path.exists(self.path):
             os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
             ask("corpus", "synth", "--quiet", "--preset", self.preset, "--seed", self.seed, "--out", self.path)

@@ -44,7 +44,7 @@ static int64_t smaller(int64_t a, int64_t b)
 
 /* ---- panels ---- */
 
-/* The pair that stands for two consecutive places of a sum in the right operand. */
+/* The pair for two consecutive positions of a sum in the right operand. */
 static uint32_t pair(uint16_t even, uint16_t odd)
 {
     return even | (uint32_t)odd << 16;

@@ -11,7 +11,7 @@ typedef struct {
     int rows, heads;    /* B, K */
     const int32_t *row; /* [K] row of the batch whose dropout mask applies */
     const int32_t *label;
-    const float *weight; /* [K] rows that a head stands for */
+    const float *weight; /* [K] number of rows a head represents */
     const float *mask;   /* [B, H] given by the caller, or NULL */
     sg_chunks all;       /* the heads, as one group */
     sg_gather states;    /* where their last states lie: source_row [K], and h, or gates and c */

@@ -11,7 +11,7 @@ static int round_up(int value, int multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
-/* Rows of a tensor on the device: those that stand for units are padded as well. */
+/* Rows of a tensor on the device: those of units are padded as well. */
 static int64_t device_rows(const sg_weights *w, int number)
 {
     const sg_tensor *t = &w->layout.tensor[number];

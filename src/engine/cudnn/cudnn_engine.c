@@ -42,8 +42,8 @@ static sg_status open_library(sg_cudnn *cudnn)
     return SG_OK;
 }
 
-/* One bias for each gate, as in Keras.  With two trained ones Adam would move their sum twice as far, so
- * where cuDNN wants two the second stays zero. */
+/* One bias for each gate, as in Keras.  With two trained ones Adam would move their sum twice as far, so if
+ * cuDNN needs two the second stays zero. */
 static sg_status open_rnn(sg_cudnn *cudnn)
 {
     cudnn->training.mode = CUDNN_FWD_MODE_TRAINING;

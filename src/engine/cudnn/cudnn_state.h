@@ -50,7 +50,7 @@ typedef enum {
     SG_CUDNN_RESERVE,           /* what forward keeps for backward */
     SG_CUDNN_BATCH,             /* tokens, labels, row numbers: what a batch brings from the host */
     SG_CUDNN_X,                 /* [T, S, M] operand */
-    SG_CUDNN_DX,                /* its gradient; nobody reads it, but BackwardData wants to write it */
+    SG_CUDNN_DX,                /* its gradient; unused, but BackwardData writes it */
     SG_CUDNN_Y,                 /* [T, S, H] operand */
     SG_CUDNN_DY,                /* [T, S, H] operand */
     SG_CUDNN_SEQUENCE_GRADIENT, /* [S, H] sums of the former */
@@ -152,7 +152,7 @@ int sg_cudnn_expand_leaf(const sg_plan *plan, int leaf, uint16_t *token, int row
  * its states and cuDNN's temporaries. */
 sg_status sg_cudnn_set_shape(sg_cudnn *cudnn, sg_cudnn_shape *shape, int steps, int rows);
 
-/* token [T, S] to y, by way of one-hot inputs. */
+/* token [T, S] to y, through one-hot inputs. */
 sg_status sg_cudnn_forward(sg_cudnn *cudnn, const sg_cudnn_shape *shape, const uint16_t *token);
 
 /* Counts the operations of one pass over the LSTM, 2 T S (in + H) 4H for each layer. */
