@@ -52,7 +52,7 @@ struct sg_gemm {
  */
 typedef struct {
     sg_dnnl_desc layout;
-    sg_dnnl_task reorder, product[ROWS + 1];
+    sg_dnnl_task reorder, *product[ROWS + 1];
 } part_kind;
 
 struct sg_packed {
@@ -334,8 +334,11 @@ void sg_packed_free(sg_packed *p)
     if (!p)
         return;
     for (int kind = 0; kind < KINDS; kind++) {
-        for (int r = 0; r <= ROWS; r++)
-            sg_dnnl_task_free(&p->kind[kind].product[r]);
+        for (int r = 0; r <= ROWS; r++) {
+            if (p->kind[kind].product[r])
+                sg_dnnl_task_free(p->kind[kind].product[r]);
+            free(p->kind[kind].product[r]);
+        }
         sg_dnnl_task_free(&p->kind[kind].reorder);
         sg_dnnl_desc_free(&p->kind[kind].layout);
     }
@@ -403,18 +406,29 @@ static sg_status reserve_for(sg_gemm *g, const sg_dnnl_task *task)
     return reserve_lanes(g, aligned(sg_dnnl_desc_size(&task->to)) + task->scratch_size);
 }
 
+/* The product of parts of a kind with `rows` rows; made if there is none yet. */
+static sg_status prepare_product(sg_packed *p, int kind, int64_t rows)
+{
+    part_kind *part = &p->kind[kind];
+    if (part->product[rows])
+        return SG_OK;
+    SG_TRY(sg_alloc(&part->product[rows], 1, "a matrix product"));
+    sg_status status = sg_dnnl_product_make(p->gemm->engine, rows, p->k, kind_size(&p->columns, kind),
+                                            p->gemm->type, &part->layout, part->product[rows]);
+    if (status != SG_OK) {
+        free(part->product[rows]);
+        part->product[rows] = NULL;
+    }
+    return status;
+}
+
 static sg_status prepare_products(sg_packed *p, const cut *rows)
 {
-    sg_gemm *g = p->gemm;
     for (int kind = first_kind(&p->columns); kind < KINDS; kind++)
         for (int row_kind = first_kind(rows); row_kind < KINDS; row_kind++) {
-            part_kind *part = &p->kind[kind];
             int64_t count = kind_size(rows, row_kind);
-            sg_dnnl_task *task = &part->product[count];
-            if (!task->primitive)
-                SG_TRY(sg_dnnl_product_make(g->engine, count, p->k, kind_size(&p->columns, kind), g->type,
-                                            &part->layout, task));
-            SG_TRY(reserve_for(g, task));
+            SG_TRY(prepare_product(p, kind, count));
+            SG_TRY(reserve_for(p->gemm, p->kind[kind].product[count]));
         }
     return SG_OK;
 }
@@ -424,7 +438,7 @@ static dnnl_status_t multiply_part(const sg_packed *p, const lane *l, const cut 
 {
     int kind = kind_of(&p->columns, column_part), row_kind = kind_of(rows, row_part);
     int64_t first = row_part * rows->width, count = kind_size(rows, row_kind);
-    product one = {.task = &p->kind[kind].product[count],
+    product one = {.task = p->kind[kind].product[count],
                    .a = (const char *)a + (size_t)(first * p->k) * element_size(p->gemm),
                    .b = packed_part(p, column_part),
                    .c = c + first * p->n + column_part * p->columns.width,
