@@ -26,32 +26,26 @@ typedef struct {
     bool partial, names, json, strict, recompute, fail_on_abnormal;
 } score_options;
 
-#define AT(field) offsetof(score_options, field)
+#define AT(member) SG_KEY(score_options, member)
 
 static const sg_option score_table[] = {
-    {NULL, "model", SG_OPT_TEXT, AT(session.model), NULL, 0, 0, NULL, "MODEL",
-     "model file that `train` wrote (.h5), or an exported .sipm", 'm'},
-    {NULL, "partial", SG_OPT_FLAG, AT(partial), NULL, 0, 0, NULL, NULL,
-     "the dialogs go on: verdicts by the limits for beginnings of their length", 0},
-    {NULL, "rule", SG_OPT_ENUM, AT(rule), "both", 0, 0, SG_RULE_CHOICES, NULL,
-     "moments that must be below their limit for an abnormal dialog", 0},
-    {NULL, "names", SG_OPT_FLAG, AT(names), NULL, 0, 0, NULL, NULL, "also the messages of the class' dialog",
-     0},
-    {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "one JSON object a line instead of CSV", 0},
-    {NULL, "strict", SG_OPT_FLAG, AT(strict), NULL, 0, 0, NULL, NULL,
-     "end at the first dialog that cannot be scored", 0},
-    {NULL, "fail_on_abnormal", SG_OPT_FLAG, AT(fail_on_abnormal), NULL, 0, 0, NULL, NULL,
-     "exit with 1 if a dialog is abnormal", 0},
-    {NULL, "separator", SG_OPT_ENUM, AT(separator), "auto", 0, 0, "auto|tab|comma|semicolon", NULL,
-     "what stands between cells", 0},
-    {NULL, "columns", SG_OPT_TEXT, AT(columns), "", 0, 0, NULL, "A,B,...",
-     "one message a line without header: call_id, time, message, method, status, from, to, -", 0},
-    {NULL, "batch", SG_OPT_INT, AT(batch), "1024", 1, 65536, NULL, "N", "most dialogs scored at once", 0},
+    SG_TEXT(SG_AT("model", score_options, session.model), "MODEL",
+            "model file that `train` wrote (.h5), or an exported .sipm", .letter = 'm', .required = true),
+    SG_FLAG(AT(partial), "the dialogs go on: verdicts by the limits for beginnings of their length"),
+    SG_ENUM(AT(rule), "both", SG_RULE_CHOICES,
+            "moments that must be below their limit for an abnormal dialog"),
+    SG_FLAG(AT(names), "also the messages of the class' dialog"),
+    SG_FLAG(AT(json), "one JSON object a line instead of CSV"),
+    SG_FLAG(AT(strict), "end at the first dialog that cannot be scored"),
+    SG_FLAG(AT(fail_on_abnormal), "exit with 1 if a dialog is abnormal"),
+    SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "what stands between cells"),
+    SG_TEXT(AT(columns), "A,B,...",
+            "one message a line without header: call_id, time, message, method, status, from, to, -"),
+    SG_INT(AT(batch), "1024", 1, 65536, "most dialogs scored at once"),
     SG_SESSION_DEVICE_OPTIONS(score_options, session),
-    {NULL, "simd", SG_OPT_TEXT, AT(simd), "auto", 0, 0, NULL, "LEVEL",
-     ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...", 0},
-    {NULL, "recompute", SG_OPT_FLAG, AT(recompute), NULL, 0, 0, NULL, NULL,
-     ".sipm: run the network for known beginnings too, whose scores the file holds", 0},
+    SG_TEXT(AT(simd), "LEVEL", ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...",
+            .fallback = "auto"),
+    SG_FLAG(AT(recompute), ".sipm: run the network for known beginnings too, whose scores the file holds"),
     SG_COMMON_OPTIONS(score_options)};
 
 static const char about[] =
@@ -250,10 +244,9 @@ static sg_status open_state(score_state *s)
     return sg_answer_writer_open(&s->writer);
 }
 
-static sg_status score(score_state *s, const char *name, const sg_text_list *files)
+static sg_status score(score_state *s, const sg_text_list *files)
 {
     const sg_dialog_source_options source = source_options(s->options);
-    SG_TRY(sg_require_option(name, s->options->session.model, "--model FILE"));
     SG_TRY(sg_dialog_source_check(&source));
     for (size_t i = 0; i < files->count; i++) /* before the work begins */
         if (strcmp(files->items[i], "-") != 0)
@@ -280,18 +273,13 @@ static void close_state(score_state *s)
     sg_detector_close(s->detector);
 }
 
-sg_status sg_run_score(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    score_options options = {0};
-    sg_text_list files = {0};
-    bool done;
-    sg_status status =
-        sg_command_parse(name, score_table, about, &options, argc, argv, &files, SG_TEXT_LIST_MAX, &done);
-    if (status == SG_OK && !done) {
-        score_state state = {.options = &options};
-        status = score(&state, name, &files);
-        close_state(&state);
-    }
-    free(files.items);
+    score_state state = {.options = call->options};
+    sg_status status = score(&state, call->words);
+    close_state(&state);
     return status;
 }
+
+SG_COMMAND(score, "score", "say what a model makes of dialogs, a line each", about, score_table,
+           score_options, run, .words = "[FILE...]", .words_max = SG_TEXT_LIST_MAX);

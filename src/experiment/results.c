@@ -157,7 +157,7 @@ static sg_status evaluate_trained(evaluation_state *s, const sg_experiment_run *
     snprintf(s->session.model, sizeof s->session.model, "%s", paths.model);
     snprintf(s->session.corpus, sizeof s->session.corpus, "%s", config->corpus);
     snprintf(s->session.device, sizeof s->session.device, "%s", config->device);
-    SG_TRY(sg_session_open(session, "experiment", &s->session));
+    SG_TRY(sg_session_open(session, &s->session));
     SG_TRY(read_run(s, run));
     SG_TRY(evaluate_session(s, run, session));
     return write_record(s, run, session);

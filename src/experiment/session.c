@@ -90,8 +90,8 @@ void sg_session_model_name(const sg_session *session, char name[16])
 }
 
 /* One further model, for the pool. */
-static sg_status add_model(sg_session *s, const char *path, const char *command,
-                           const sg_session_options *options, sg_pooled *pooled)
+static sg_status add_model(sg_session *s, const char *path, const sg_session_options *options,
+                           sg_pooled *pooled)
 {
     sg_session_options own = *options;
     sg_session other;
@@ -99,7 +99,7 @@ static sg_status add_model(sg_session *s, const char *path, const char *command,
     own.with = (sg_text_list){0};
     own.probabilities = true;
     snprintf(own.model, sizeof own.model, "%s", path);
-    sg_status status = sg_session_open(&other, command, &own);
+    sg_status status = sg_session_open(&other, &own);
     if (status == SG_OK) {
         sg_record_trim(&other.outputs, other.model->spec.classes);
         status = sg_pooled_add(pooled, &other.outputs);
@@ -114,7 +114,7 @@ static sg_status add_model(sg_session *s, const char *path, const char *command,
 }
 
 /* The session's outputs become what all models say together. */
-static sg_status pool_models(sg_session *s, const char *command, const sg_session_options *options)
+static sg_status pool_models(sg_session *s, const sg_session_options *options)
 {
     const int classes = s->model->spec.classes;
     sg_pooled pooled = {0};
@@ -124,7 +124,7 @@ static sg_status pool_models(sg_session *s, const char *command, const sg_sessio
                 sg_pooled_init(&pooled, (sg_pool_rule)options->pool, s->corpus.classes, classes));
     SG_TRY_GOTO(status, done, sg_pooled_add(&pooled, &s->outputs));
     for (size_t i = 0; i < options->with.count; i++)
-        SG_TRY_GOTO(status, done, add_model(s, options->with.items[i], command, options, &pooled));
+        SG_TRY_GOTO(status, done, add_model(s, options->with.items[i], options, &pooled));
     sg_outputs_free(&s->outputs);
     SG_TRY_GOTO(status, done, sg_outputs_alloc(&s->outputs, s->corpus.classes, classes, false));
     SG_TRY_GOTO(status, done, sg_pooled_outputs(&pooled, &s->outputs));
@@ -133,16 +133,14 @@ done:
     return status;
 }
 
-sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options)
+sg_status sg_session_open(sg_session *session, const sg_session_options *options)
 {
     *session = (sg_session){.models = 1};
-    SG_TRY(sg_require_option(command, options->model, "--model FILE"));
-    SG_TRY(sg_require_option(command, options->corpus, "--corpus FILE"));
     SG_TRY(open_detector(session, options));
     SG_TRY(match_classes(session));
     SG_TRY(run_classes(session, options));
     if (options->with.count > 0)
-        SG_TRY(pool_models(session, command, options));
+        SG_TRY(pool_models(session, options));
     char time[32];
     sg_detail("%d classes through the network in %s (%s)", session->corpus.classes,
               sg_duration_text(session->seconds, time), session->device);
