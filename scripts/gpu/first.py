@@ -141,7 +141,7 @@ def run_torch(check: Check, precision: str, mode: str, batch: int = 0) -> dict[s
     answer = check.temporary / "torch.json"
     answer.unlink(missing_ok=True)
     seconds = max(3.0, check.left() - 4)
-    words = [check.options.python, ROOT / "scripts/gpu_torch.py", "--corpus", check.corpus, "--json", "--out", answer,
+    words = [check.options.python, ROOT / "scripts/bench/gpu_torch.py", "--corpus", check.corpus, "--json", "--out", answer,
              "--device", "cpu" if check.options.emulated else f"cuda:{check.index}", "--batch",
              check.shape.batches[batch], "--layers", 1, "--precision", precision, "--rows", "padded,unique", "--mode",
              mode, "--seconds", f"{seconds:.0f}", "--mode-seconds", 20, *check.shape.torch]

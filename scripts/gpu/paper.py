@@ -19,6 +19,7 @@ from gpu.sanitizer import stage_sanitizer
 MARGIN = 1.15  # between the expected time and what is needed to begin
 FIRST_OVERHEAD = 25.0  # seconds of an experiment that are no updates, until one was measured
 PACKS, PACK_BYTES = 6, 15_000_000
+TABLES = ("runs.csv", "table5.csv", "table6.csv", "comparison.csv", "paired.csv", "together.csv", "corpus.json", "provenance.json")
 CONFIG = ("configs/experiment.ini",)
 LITERAL = ("configs/model1.0.ini", "configs/paper-literal.ini", "configs/batch93.ini")
 UPDATES = {"paper": 10, "literal": 101}  # in an epoch
@@ -219,19 +220,21 @@ def restore(check: Check) -> None:
 
 
 def pack(check: Check) -> dict[str, Any]:
-    """Writes what runs recorded into OUT/records<i>.tar."""
+    """Writes what runs recorded into OUT/records<i>.tar, and the tables: records do not hold what pools runs."""
     files = {str(path.relative_to(check.work)): path for folder in ("experiment", "literal")
-             for path in (check.work / folder / "records").glob("*.h5")}
-    packs, left_out = fill_packs([(path.stat().st_size, name) for name, path in files.items()])
+             for path in (check.work / folder).glob("records/*.h5")}
+    tables = {str(path.relative_to(check.work)): path for folder in ("experiment", "literal") for name in TABLES
+              if (path := check.work / folder / name).exists()}
+    packs, left_out = fill_packs([(path.stat().st_size, name) for name, path in {**files, **tables}.items()])
     for number, names in enumerate(packs, 1):
         path = check.out / f"records{number}.tar"
         with tarfile.open(path.with_suffix(".part"), "w", format=tarfile.USTAR_FORMAT) as tar:
             for name in names:
-                tar.add(files[name], name)
+                tar.add({**files, **tables}[name], name)
         path.with_suffix(".part").replace(path)
     for number in range(len(packs) + 1, PACKS + 1):
         (check.out / f"records{number}.tar").unlink(missing_ok=True)
-    return {"records": len(files) - len(left_out), "packs": len(packs), "left_out": left_out}
+    return {"records": len(files.keys() - set(left_out)), "packs": len(packs), "left_out": left_out}
 
 
 def stage_pack(check: Check, entry: dict[str, Any]) -> None:

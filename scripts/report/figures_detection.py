@@ -11,15 +11,11 @@ from matplotlib.patches import Rectangle
 from report import paper, style
 from report.results import Results, Table
 from report.style import Drawing, Missing
+from report.words import reference_model
 
 BINS = 40  # of each axis of Figure 2
 NEAR_FLAGGED = 1  # flagged classes that Figure 4 shows close to the thresholds, if there are any near enough
 FLOOR = 1e-16  # what 1 - moment is drawn as where rounding leaves nothing of it
-
-
-def reference_model(results: Results) -> str:
-    """Model 1.0, with which the paper's figures were made, or the first there is."""
-    return "1.0" if "1.0" in results.models else results.models[0]
 
 
 def of_run(table: Table, seed: int) -> dict[str, np.ndarray]:
@@ -91,7 +87,7 @@ def figure2(results: Results) -> Drawing | Missing:
     model = reference_model(results)
     table = results.moments.get(model)
     if table is None:
-        return Missing(name, title, f"moments_model{model}_test.csv is not there")
+        return Missing(name, title, f"moments.csv has no model {model}")
     edges = _edges(table)
     new, known = _weights(table)
     groups = (("new dialogs", new, style.NEW, "////"), ("already trained dialogs", known, style.KNOWN, ""))
@@ -187,13 +183,34 @@ def _said(run: dict[str, np.ndarray], flagged: np.ndarray) -> str:
 
 # ---- Figure 3 ----
 
+UNDER = 0.02  # of the axes: what is this close to a cross lies under it
+
+
+def _count_under(axes, run: dict[str, np.ndarray], points: np.ndarray, centres: list[np.ndarray]) -> None:
+    """How many dialogs lie where each cross hides them, in words beside it."""
+    for centre in centres:
+        near = np.abs(points - centre).max(axis=1) <= UNDER
+        if not near.any():
+            continue
+        new, known = (int(run["dialogs"][near & group].sum()) for group in (~run["known"], run["known"]))
+        axes.annotate(
+            f"under this cross:\n{new:,} new, {known:,} known",
+            centre,
+            xytext=(-10, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=6.5,
+            zorder=5,
+        )
+
 
 def figure3(results: Results) -> Drawing | Missing:
     name, title = "figure3", "Figure 3: K-means"
     model = reference_model(results)
     table = results.moments.get(model)
     if table is None:
-        return Missing(name, title, f"moments_model{model}_test.csv is not there")
+        return Missing(name, title, f"moments.csv has no model {model}")
     seed = results.seeds(model)[0]
     run = of_run(table, seed)
     flagged, points = run["kmeans"], np.stack([run["skewness"], run["kurtosis"]], axis=1)
@@ -212,7 +229,8 @@ def figure3(results: Results) -> Drawing | Missing:
     _marks(axes, *points.T, ~run["known"], flagged, _size(run))
     handles = _handles(run, flagged)
     if flagged.any() and not flagged.all():
-        centres = [np.average(points[group], axis=0, weights=run["dialogs"][group]) for group in (flagged, ~flagged)]
+        groups = (flagged, ~flagged)
+        centres = [np.average(points[group], axis=0, weights=run["dialogs"][group]) for group in groups]
         middle, across = (centres[0] + centres[1]) / 2, centres[1] - centres[0]
         axes.axline(middle, middle + (-across[1], across[0]), color=style.BLACK, linewidth=0.9, linestyle="--")
         axes.plot(
@@ -224,6 +242,7 @@ def figure3(results: Results) -> Drawing | Missing:
             markeredgewidth=1.5,
             zorder=4,
         )
+        _count_under(axes, run, points, centres)
         handles.append(
             Line2D(
                 [],
@@ -241,7 +260,7 @@ def figure3(results: Results) -> Drawing | Missing:
     caption = (
         f"K-means with two clusters on normalised skewness and kurtosis of the test split, model {model}, seed {seed} "
         f"(1 run of {len(results.seeds(model))}); the cluster near the origin is called abnormal. One mark for each "
-        f"class, the legend counts dialogs: {_said(run, flagged)}."
+        f"class, the legend counts dialogs: {_said(run, flagged)}. Beside the crosses, the dialogs that are within {UNDER:g} of them."
     )
     return Drawing(name, title, caption, [table.name], figure)
 
@@ -328,7 +347,7 @@ def figure4(results: Results) -> Drawing | Missing:
     model = reference_model(results)
     table = results.moments.get(model)
     if table is None:
-        return Missing(name, title, f"moments_model{model}_test.csv is not there")
+        return Missing(name, title, f"moments.csv has no model {model}")
     seed = results.seeds(model)[0]
     run, limits = of_run(table, seed), _limits(results, model, seed)
     flagged, either = run["threshold_both"], run["threshold_either"]

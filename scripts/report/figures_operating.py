@@ -7,40 +7,15 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from report import paper, style
-from report.figures_detection import reference_model
 from report.results import Results, Table
 from report.style import Drawing, Missing
+from report.words import reference_model, title_of
 
-TITLES = {
-    "threshold_both": "threshold, both below",
-    "threshold_either": "threshold, either below",
-    "kmeans": "K-means",
-    "exact_set": "set of train dialogs",
-    "prefix_trie": "prefix trie",
-    "prefix_trie_exact_set": "prefix trie, set at the end",
-    "markov_2": "Markov chain, order 2",
-    "markov_3": "Markov chain, order 3",
-    "ngram_2": "2-grams",
-    "ngram_3": "3-grams",
-    "ngram_4": "4-grams",
-    "cross_correlation_largest": "cross-correlation, largest",
-    "cross_correlation_mean": "cross-correlation, mean",
-    "skewness": "skewness",
-    "kurtosis": "kurtosis",
-    "lower_moment": "lower of both moments",
-    "higher_moment": "higher of both moments",
-    "p_max": "largest output",
-    "kmeans_distance": "K-means distance",
-    "best_single": "best single score",
-}
-# skewness and kurtosis alone lie on the curves of the lower and the higher of both.
-NETWORK_SCORES = ("higher_moment", "lower_moment", "p_max", "kmeans_distance")
+# skewness and kurtosis alone lie on the curves of the lower and the higher of both; the distance to the centres of K-means
+# ranks outputs closer to one-hot than the upper centre wrongly, and is no rule of the paper.
+NETWORK_SCORES = ("higher_moment", "lower_moment", "p_max")
 NETWORK_DETECTORS = ("threshold_both", "threshold_either", "kmeans")
 EARLY_DETECTORS = ("threshold_both", "threshold_either", "prefix_trie_exact_set", "exact_set", "ngram_3", "markov_2")
-
-
-def title_of(name: str) -> str:
-    return TITLES.get(name, name.replace("_", " "))
 
 
 # ---- ROC ----
@@ -180,7 +155,7 @@ def roc(results: Results) -> Drawing | Missing:
     model = reference_model(results)
     network = {s: t for s, t in results.roc_model.get(model, {}).items() if s in NETWORK_SCORES}
     if not network and not results.roc:
-        return Missing(name, title, "roc_*.csv are not there")
+        return Missing(name, title, "roc.csv is not there")
     used = [*network.values(), *results.roc.values()]
     if not any(np.isfinite(t["p_d"] + t["p_fa"]).any() for t in used):
         return Missing(name, title, "the test split has no new or no known dialogs, so there is no ROC")
@@ -216,7 +191,7 @@ def roc(results: Results) -> Drawing | Missing:
         "network, with limits found on the train split. Stars: the points that the "
         "paper prints for model 1.0 on its own corpus."
     )
-    files = [t.name for t in used] + [results.table6.name] + ([results.comparison.name] if results.comparison else [])
+    files = [used[0].name, results.table6.name] + ([results.comparison.name] if results.comparison else [])
     return Drawing(name, title, caption, files, figure)
 
 
@@ -263,12 +238,12 @@ def together(results: Results) -> Drawing | Missing:
     name, title = "together", "Several runs together"
     model, table = reference_model(results), results.roc_combined
     if table is None or len(table) == 0:
-        return Missing(name, title, "roc_combined.csv is not there: it takes several runs")
+        return Missing(name, title, "roc.csv has no curve of several runs together")
     if not np.isfinite(table["p_d"] + table["p_fa"]).any():
         return Missing(name, title, "the test split has no new or no known dialogs, so there is no ROC")
     titles = _combined_models(table, model)
     if not titles:
-        return Missing(name, title, f"roc_combined.csv has neither model {model} nor all models together")
+        return Missing(name, title, f"roc.csv has neither model {model} nor all models together")
     single = results.roc_model.get(model, {}).get("higher_moment")
     figure = style.new_figure(style.TWO_COLUMNS, 4.0)
     places = figure.add_gridspec(2, 2, height_ratios=(1, 0.3))
@@ -299,11 +274,10 @@ def together(results: Results) -> Drawing | Missing:
         "threshold (limits from the train split) and K-means lie. Stars: the points that the paper prints for its ten "
         "runs of model 1.0 on its own corpus."
     )
-    files = [table.name] + ([single.name] if single is not None else [])
-    return Drawing(name, title, caption, files + ([results.comparison.name] if results.comparison else []), figure)
+    return Drawing(name, title, caption, [table.name] + ([results.comparison.name] if results.comparison else []), figure)
 
 
-FEWEST_RUNS = 2  # of which there is a course to draw
+FEWEST_RUNS = 3  # of which there is a course to draw
 
 
 def _more_runs_panel(axes, results: Results, model: str, share: str, zero: float) -> list[Line2D]:
@@ -323,12 +297,12 @@ def _more_runs_panel(axes, results: Results, model: str, share: str, zero: float
     return handles
 
 
-def more_runs(results: Results) -> Drawing | Missing:
-    """The threshold rule on the first runs of a model together, against their number."""
+def more_runs(results: Results) -> Drawing | Missing | None:
+    """The threshold rule on the first runs of a model together, against their number; nothing of a few runs."""
     name, title, table, model = "more_runs", "Threshold rule as runs are added", results.together, reference_model(results)
     most = int(table["runs"][table["model"] == model].max(initial=0)) if table is not None else 0
     if most < FEWEST_RUNS:
-        return Missing(name, title, f"together.csv has fewer than {FEWEST_RUNS} runs of model {model}")
+        return None
     if not np.isfinite(table["p_d"] + table["p_fa"]).all():
         return Missing(name, title, "the test split has no new or no known dialogs")
     figure = style.new_figure(style.TWO_COLUMNS, 3.2)

@@ -49,6 +49,7 @@ def _lengths(axes, corpus: dict[str, Any]) -> None:
 def _multiplicities(axes, corpus: dict[str, Any]) -> None:
     axes.set_xscale("log")
     _histogram(axes, corpus["multiplicities"])
+    axes.set_ylim(top=axes.get_ylim()[1] * 5)  # room for the words above the steps
     axes.set(xlabel="times that the same dialog occurs", xlim=(0.45, None))
     style.plain_log_axis(axes.xaxis)
     if corpus["once"]:
@@ -56,11 +57,12 @@ def _multiplicities(axes, corpus: dict[str, Any]) -> None:
         axes.annotate(
             f"{corpus['once']:,} classes occur\nonce ({share:.2f}%)",
             (1, corpus["once"]),
-            xytext=(9, 12),
-            textcoords="offset points",
+            xytext=(0.98, 0.97),
+            textcoords="axes fraction",
             fontsize=7,
-            va="bottom",
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "shrinkB": 2},
+            ha="right",
+            va="top",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "shrinkA": 1, "shrinkB": 2},
         )
 
 
@@ -172,7 +174,7 @@ def training(results: Results) -> Drawing | Missing:
     name, title = "training", "Training"
     models = [model for model in results.models if model in results.history]
     if not models:
-        return Missing(name, title, "history_model*.csv are not there")
+        return Missing(name, title, "history.csv is not there")
     columns, blocks = min(len(models), ACROSS), -(-len(models) // ACROSS)
     figure = style.new_figure(style.TWO_COLUMNS * (0.25 * columns + 0.05 * (ACROSS - columns)), 3.4 * blocks + 0.3)
     places = figure.add_gridspec(2 * blocks + 1, columns, height_ratios=[1] * 2 * blocks + [0.08])
@@ -192,4 +194,4 @@ def training(results: Results) -> Drawing | Missing:
         "grey line counts every train dialog before its update, the others are of evaluations of the three splits after an "
         "epoch. Lines: mean of the runs; bands: from the least to the largest."
     )
-    return Drawing(name, title, caption, [results.history[m].name for m in models], figure)
+    return Drawing(name, title, caption, [results.history[models[0]].name], figure)

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import defaultdict
 from html import escape
 from typing import Any, Iterable
 
 import numpy as np
 
 from report import paper
-from report.figures_detection import reference_model
-from report.figures_operating import title_of
+from report.markdown import HIDDEN, range_of, table6_pairs
 from report.notes import base_of, literal_settings, notes_of
 from report.results import Results
 from report.style import Drawing, Missing, runs_text
+from report.words import comparison_words, early_words, how_to_make, reference_model, title_of, verdict
 
-HIDDEN_SCORES = ("skewness", "kurtosis")  # rows of comparison.csv that stand among the others
 ENLARGED = 1.25  # figures on a screen, against their size in print
 POSITIONS_K = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64)
 
@@ -40,6 +40,9 @@ a { color: var(--link); }
 .caption { font-size: .9rem; margin: 1.2rem 0 .4rem; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .88em; overflow-wrap: anywhere; }
 nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none; max-width: none; }
+.verdict { border: 1px solid var(--line); border-left: 4px solid var(--link); background: var(--soft); padding: .3rem 1.1rem;
+  margin: 1rem 0; }
+.verdict p { font-size: 1.05rem; max-width: 60rem; margin: .5rem 0; }
 .notes { background: var(--note); border-left: 4px solid var(--edge); padding: .4rem 1rem .4rem 2.2rem; }
 .scroll { overflow-x: auto; margin: 0 0 1.2rem; }
 table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums; }
@@ -188,27 +191,40 @@ def table5(results: Results) -> str:
     )
 
 
+def _table6_cells(row: dict[str, str]) -> list[str]:
+    """One share: the paper's, mean and range of the runs, all runs together."""
+    low, high = points(row["min"]), points(row["max"])
+    return [share(row["paper"]), share(row["mean"]), f"{low}–{high}" if range_of(row) != "-" else "–", share(row["ensemble"])]
+
+
 def table6(results: Results) -> str:
-    metric = {"p_d": "P_D", "p_fa": "P_FA"}
+    pairs = table6_pairs(results)
     rows = [
         (
-            [
-                escape(title_of(r["detector"])),
-                escape(r["model"]),
-                metric.get(r["metric"], escape(r["metric"])),
-                *_spread_cells(r),
-            ],
+            [escape(title_of(d["detector"])), escape(d["model"]), number(d["runs"]), *_table6_cells(d), *_table6_cells(fa)],
             "",
         )
-        for r in results.table6.rows
+        for d, fa in pairs
     ]
+    of_share = [("range", ""), ("together", "")]
     return table(
         "table6",
         "<strong>Table VI.</strong> P_D: share of the test split's new dialogs (whose class does not occur in train) "
-        "that are flagged; P_FA: share of its known ones. The set of train dialogs is right by definition of the task. "
+        "that are flagged; P_FA: share of its known ones. Mean and range (in percent) of the runs; together: the run with the "
+        "largest output answers. The set of train dialogs is right by definition of the task. "
         f"From {file_link(results, 'table6.csv')}.",
-        [("detector", "text"), ("model", "text"), ("", "text"), *_SPREAD_HEAD],
-        _with_breaks(rows, [r["detector"] for r in results.table6.rows]),
+        [
+            ("detector", "text"),
+            ("model", "text"),
+            ("runs", ""),
+            ("paper P_D", ""),
+            ("P_D", "ours"),
+            *of_share,
+            ("paper P_FA", ""),
+            ("P_FA", "ours"),
+            *of_share,
+        ],
+        _with_breaks(rows, [d["detector"] for d, _ in pairs]),
     )
 
 
@@ -258,7 +274,7 @@ def comparison(results: Results) -> str:
         return absent("comparison.csv is not there, so detectors are not compared beyond Table VI.")
     model = reference_model(results)
     shown = [
-        r for r in results.comparison.rows if r.get("model", "-") in ("-", model, "all") and r["detector"] not in HIDDEN_SCORES
+        r for r in results.comparison.rows if r.get("model", "-") in ("-", model, "all") and r["detector"] not in HIDDEN
     ]
     rest = [r for r in results.comparison.rows if r not in shown]
     text = _comparison_table(
@@ -276,12 +292,11 @@ def comparison(results: Results) -> str:
             + _comparison_table(results, "comparison_rest", rest, "The other rows.")
             + "</details>"
         )
-    return text + _words(results, "comparison.md", model)
+    return text + _words(comparison_words(results), model)
 
 
-def _words(results: Results, name: str, model: str) -> str:
-    """What the program says in words; of the models only the one at hand, the others folded."""
-    lines = results.words.get(name, [])
+def _words(lines: list[str], model: str) -> str:
+    """The tables in words; of the models only the one at hand, the others folded."""
     if not lines:
         return ""
     other = [line for line in lines if line.startswith("- **Model ") and not line.startswith(f"- **Model {model}**")]
@@ -356,7 +371,7 @@ def early(results: Results) -> str:
     text = _early_table(results, reference_model(results))
     if results.positions is not None:
         text += _positions_table(results)
-    return text + _words(results, "early.md", reference_model(results))
+    return text + _words(early_words(results), reference_model(results))
 
 
 def corpus(results: Results) -> str:
@@ -520,9 +535,7 @@ def figure(results: Results, item: Drawing | Missing) -> str:
         return absent(f"{item.title}: {item.reason}.")
     width, height = (round(96 * inches) for inches in item.figure.get_size_inches())
     source = base64.b64encode(item.as_bytes("svg")).decode("ascii")
-    files = ", ".join(file_link(results, name) for name in item.files[:6]) + (
-        " and others" if len(item.files) > 6 else ""
-    )
+    files = ", ".join(file_link(results, name) for name in item.files)
     forms = ", ".join(f'<a href="figures/{item.name}.{form}">{form.upper()}</a>' for form in ("pdf", "svg", "png"))
     return (
         f'<figure id="{item.name}_figure" style="max-width: {round(ENLARGED * width)}px">'
@@ -545,7 +558,7 @@ def with_subscripts(text: str) -> str:
 
 
 def page(results: Results, items: list[Drawing | Missing]) -> str:
-    by_name = {item.name: figure(results, item) for item in items}
+    by_name = defaultdict(str, {item.name: figure(results, item) for item in items})  # nothing for one that is left out
     name = results.folder.resolve().name
     sections = [
         ("corpus_section", "The corpus", corpus(results) + by_name["corpus"]),
@@ -557,18 +570,14 @@ def page(results: Results, items: list[Drawing | Missing]) -> str:
         ),
         ("comparison_section", "Every detector beside the others", by_name["roc"] + by_name["together"] + by_name["more_runs"] + comparison(results)),
         ("early_section", "Dialogs that are not over", by_name["early"] + early(results)),
-        ("run_section", "What was run", provenance(results) + settings(results)),
-        (
-            "files_section",
-            "Files",
-            "<ul>" + "\n".join(f"<li>{file_link(results, f)}</li>" for f in results.files) + "</ul>",
-        ),
+        ("run_section", "What was run", provenance(results) + settings(results) + f"<p>{prose(how_to_make(results))}</p>"),
     ]
     links = "\n".join(f'<li><a href="#{identity}">{escape(title)}</a></li>' for identity, title, _ in sections)
     body = "\n".join(
         f'<section id="{identity}"><h2>{escape(title)}</h2>\n{text}\n</section>' for identity, title, text in sections
     )
     body = with_subscripts(body)
+    said = with_subscripts("\n".join(f"<p>{prose(text)}</p>" for text in verdict(results)))
     notes = "\n".join(f"<li>{escape(note)}</li>" for note in notes_of(results))
     models = f"model{'s' * (len(results.models) > 1)} {', '.join(results.models)}"
     date, engine = (str(results.provenance.get(key, "not recorded")) for key in ("date", "engine"))
@@ -586,6 +595,9 @@ def page(results: Results, items: list[Drawing | Missing]) -> str:
 <h1>Experiment {escape(name)}: SIP dialogs learned by LSTM networks</h1>
 <p class="dim">{escape(runs_text(len(results.runs)))} of {escape(models)}, {escape(date)}, {escape(engine)}.
 Made from the files of the experiment; no figure was typed in.</p>
+<div class="verdict" id="verdict">
+{said}
+</div>
 </header>
 <section id="notes"><h2>Read this first</h2>
 <ul class="notes">

@@ -1,8 +1,12 @@
-"""results: reads the files of an experiment's folder, and checks every field before anything is drawn from it."""
+"""results: reads the files of an experiment's folder, and checks every field before anything is drawn from it.
+
+A file may be compressed: of moments.csv and moments.csv.gz the first that is there is read.
+"""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import math
 import re
@@ -73,9 +77,15 @@ def _flag(value: str) -> bool:
     return value == "1"
 
 
+def _seed(value: str) -> int:
+    """-1 of an empty field: no run, or several."""
+    return _whole(value) if value else -1
+
+
+SEED = _seed
 TEXT, WHOLE, COUNT, REAL, SHARE, OPTIONAL, FLAG = _text, _whole, _count, _real, _share, _optional, _flag
 Kind = Callable[[str], Any]
-_DTYPE = {TEXT: object, WHOLE: np.int64, COUNT: np.int64, FLAG: bool}
+_DTYPE = {TEXT: object, WHOLE: np.int64, SEED: np.int64, COUNT: np.int64, FLAG: bool}
 
 
 @dataclass
@@ -97,12 +107,18 @@ class Table:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def where(self, chosen: np.ndarray) -> Table:
+        """The rows that are chosen, as a table of their own."""
+        rows = [row for row, yes in zip(self.rows, chosen) if yes]
+        return Table(self.path, self.head, rows, {name: column[chosen] for name, column in self.values.items()})
+
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """The fields of each line, with the number of the line in the file."""
     found = []
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", newline="", encoding="utf-8") as stream:
             reader = csv.reader(stream, strict=True)
             try:
                 for fields in reader:
@@ -111,9 +127,16 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
                 raise ReportError(f"{path}:{reader.line_num}: not CSV: {error}") from None
     except UnicodeDecodeError:
         raise ReportError(f"{path}: not text in UTF-8") from None
+    except (EOFError, gzip.BadGzipFile):
+        raise ReportError(f"{path}: not a whole gzip file") from None
     except OSError as error:
         raise ReportError(f"cannot read {path}: {error.strerror}") from None
     return found
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """The file, or the compressed one that stands for it."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.exists()), None)
 
 
 def read_table(path: Path, columns: dict[str, Kind], more: dict[str, Kind] | None = None) -> Table:
@@ -212,18 +235,6 @@ def read_corpus(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_words(path: Path) -> list[str]:
-    """The paragraphs and list items of a Markdown file below its heading "In words"."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ReportError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ReportError(f"{path}: not text in UTF-8") from None
-    start = lines.index("## In words") + 1 if "## In words" in lines else len(lines)
-    return [line for line in lines[start:] if line.strip() and not line.startswith(("#", "|"))]
-
-
 # ---- the files of an experiment ----
 
 SPREAD = {"paper": SHARE, "runs": COUNT, "mean": SHARE, "std": OPTIONAL, "min": SHARE, "max": SHARE, "ensemble": SHARE}
@@ -240,6 +251,7 @@ RUNS = {
     "lambda_kurtosis": REAL,
 }
 HISTORY = {
+    "model": TEXT,
     "seed": WHOLE,
     "epoch": COUNT,
     "update": COUNT,
@@ -251,7 +263,9 @@ HISTORY = {
     "seconds": REAL,
 }
 MOMENTS = {
+    "model": TEXT,
     "seed": WHOLE,
+    "split": TEXT,
     "class": COUNT,
     "length": COUNT,
     "dialogs": COUNT,
@@ -290,8 +304,17 @@ POSITIONS = {
     "later_than_trie": COUNT,
     "false_alarms": COUNT,
 }
-ROC = {"detections": COUNT, "false_alarms": COUNT, "p_d": SHARE, "p_fa": SHARE}
-ROC_COMBINED = {"model": TEXT, "runs": COUNT, "combined": TEXT, "score_name": TEXT, **ROC}
+ROC = {
+    "model": TEXT,
+    "runs": COUNT,
+    "combined": TEXT,
+    "seed": SEED,
+    "score_name": TEXT,
+    "score": TEXT,
+    "detections": COUNT,
+    "false_alarms": COUNT,
+}
+PAIRED = {"detector": TEXT, "model": TEXT, "baseline": TEXT, "sequences_detector": COUNT, "sequences_baseline": COUNT}
 
 
 @dataclass
@@ -314,8 +337,7 @@ class Results:
     roc_model: dict[str, dict[str, Table]] = field(default_factory=dict)  # by model and score, with a seed
     roc_combined: Table | None = None  # of several runs together
     together: Table | None = None  # the first runs of a model, by their number
-    words: dict[str, list[str]] = field(default_factory=dict)  # what comparison.md and early.md say below their tables
-    files: list[str] = field(default_factory=list)  # all that was read
+    frozen: bool = False  # the runs are gone, and so are their records
     seen_from: str = "."  # the folder, seen from where the report is written
 
     @property
@@ -344,62 +366,83 @@ def _check_runs(results: Results) -> None:
                 )
 
 
+def _split_lines(results: Results, name: str, columns: dict[str, Kind], kind: dict[str, Table]) -> None:
+    """A file with the lines of all runs, by model; of moments those of the test split."""
+    path = find_file(results.folder, name)
+    if path is None:
+        return
+    whole = read_table(path, columns)
+    for model in results.models:
+        chosen = whole["model"] == model
+        if "split" in columns:
+            chosen &= whole["split"] == "test"
+        if chosen.any():
+            kind[model] = whole.where(chosen)
+
+
+def _with_shares(table: Table) -> Table:
+    """Curves with P_D and P_FA: each begins with the score that flags nothing, and its last point flags everything."""
+    starts = [i for i, row in enumerate(table.rows) if row["score"] == "-inf"]
+    if starts[:1] != [0]:
+        raise ReportError(f"{table.path}: a curve does not begin with -inf")
+    for name, hits in (("p_d", "detections"), ("p_fa", "false_alarms")):
+        values = np.full(len(table), np.nan)
+        for start, end in zip(starts, [*starts[1:], len(table)]):
+            total = table[hits][end - 1]
+            if table[hits][start:end].max() > total:
+                raise ReportError(f"{table.path}: a curve of {table.rows[start]['score_name']} does not end with all {hits}")
+            values[start:end] = table[hits][start:end] / total if total else np.nan
+        table.values[name] = values
+    return table
+
+
+def _split_curves(results: Results) -> None:
+    path = find_file(results.folder, "roc.csv")
+    if path is None:
+        return
+    whole = read_table(path, ROC)
+    combined = whole["combined"] != ""
+    for model, score in sorted(set(zip(whole["model"][~combined], whole["score_name"][~combined]))):
+        table = whole.where(~combined & (whole["model"] == model) & (whole["score_name"] == score))
+        if model == "-":
+            results.roc[score] = _with_shares(table)
+        elif model in results.models:
+            results.roc_model.setdefault(model, {})[score] = _with_shares(table)
+    if combined.any():
+        results.roc_combined = _with_shares(whole.where(combined))
+
+
 def read_results(folder: Path) -> Results:
     if not folder.is_dir():
         raise ReportError(f"{folder}: no such folder")
     if not (folder / "runs.csv").exists():
         raise ReportError(f"{folder}: no runs.csv in it; make one with `sipgpu experiment --out {folder}`")
-    files: list[str] = []
-
-    def table(name: str, columns: dict[str, Kind], more: dict[str, Kind] | None = None) -> Table:
-        files.append(name)
-        return read_table(folder / name, columns, more)
 
     def optional(name: str, columns: dict[str, Kind], more: dict[str, Kind] | None = None) -> Table | None:
-        return table(name, columns, more) if (folder / name).exists() else None
+        return read_table(folder / name, columns, more) if (folder / name).exists() else None
 
     results = Results(
         folder,
-        table("runs.csv", RUNS),
-        table("table5.csv", TABLE5),
-        table("table6.csv", TABLE6),
+        read_table(folder / "runs.csv", RUNS),
+        read_table(folder / "table5.csv", TABLE5),
+        read_table(folder / "table6.csv", TABLE6),
         read_json(folder / "provenance.json"),
+        frozen=(folder / "moments.csv.gz").exists(),
     )
-    files.append("provenance.json")
     unknown = [model for model in results.models if not MODEL.fullmatch(model)]
     if unknown:
         raise ReportError(f"{folder / 'runs.csv'}: {unknown[0]!r} is no model")
+    _split_lines(results, "history.csv", HISTORY, results.history)
+    _split_lines(results, "moments.csv", MOMENTS, results.moments)
+    _split_curves(results)
     for model in results.models:
-        for kind, name, columns in (
-            (results.history, f"history_model{model}.csv", HISTORY),
-            (results.moments, f"moments_model{model}_test.csv", MOMENTS),
-        ):
-            found = optional(name, columns)
-            if found:
-                kind[model] = found
         if (folder / f"model{model}.ini").exists():
             results.settings[model] = read_ini(folder / f"model{model}.ini")
-            files.append(f"model{model}.ini")
     if (folder / "corpus.json").exists():
         results.corpus = read_corpus(folder / "corpus.json")
-        files.append("corpus.json")
     results.comparison = optional("comparison.csv", COMPARISON, RATES)
     results.early = optional("early.csv", EARLY, RATES)
     results.positions = optional("early_position.csv", POSITIONS)
-    results.roc_combined = optional("roc_combined.csv", ROC_COMBINED)
     results.together = optional("together.csv", COMPARISON, RATES)
-    for path in sorted(folder.glob("roc_*.csv")):
-        if path.name == "roc_combined.csv":
-            continue
-        parts = re.fullmatch(r"roc_model([^_]+)_(\w+)", path.stem)
-        if not parts:
-            results.roc[path.stem[len("roc_") :]] = table(path.name, ROC)
-        elif parts[1] in results.models:
-            results.roc_model.setdefault(parts[1], {})[parts[2]] = table(path.name, {"seed": WHOLE, **ROC})
-    for name in ("comparison.md", "early.md"):
-        if (folder / name).exists():
-            results.words[name] = read_words(folder / name)
-            files.append(name)
-    results.files = files
     _check_runs(results)
     return results

@@ -41,6 +41,16 @@ void sg_text_table_head(sg_text_table *table, const char *title, const char *nam
     table->columns++;
 }
 
+void sg_text_table_heads(sg_text_table *table, const char *names)
+{
+    while (*names) {
+        const size_t n = strcspn(names, ",");
+        sg_text_table_cell(table, "%.*s", (int)n, names);
+        table->columns++;
+        names += n + (names[n] == ',');
+    }
+}
+
 void sg_text_table_head_rate(sg_text_table *table, const char *title, const char *name)
 {
     static const char *const parts[] = {"", "_hits", "_total", "_low", "_high"};
@@ -122,7 +132,7 @@ static void write_csv(const sg_text_table *table, FILE *out)
 
 static size_t width_of(const sg_text_table *table, size_t column)
 {
-    size_t width = table->style == SG_STYLE_MARKDOWN ? 3 : 1; /* a rule of Markdown wants three dashes */
+    size_t width = 1;
     for (size_t i = column; i < table->cells; i += table->columns)
         width = strlen(table->cell[i]) > width ? strlen(table->cell[i]) : width;
     return width;
@@ -130,24 +140,12 @@ static size_t width_of(const sg_text_table *table, size_t column)
 
 static void write_aligned(const sg_text_table *table, const size_t *width, FILE *out)
 {
-    const bool markdown = table->style == SG_STYLE_MARKDOWN;
     for (size_t i = 0; i < table->cells; i++) {
         const size_t column = i % table->columns;
         const int w = (int)width[column];
-        const bool last = column + 1 == table->columns;
-        fprintf(out, "%s%*s", markdown ? "| " : column ? "  " : "", column ? w : -w, table->cell[i]);
-        fputs(markdown ? " " : "", out);
-        if (last)
-            fputs(markdown ? "|\n" : "\n", out);
-        if (last && markdown && i + 1 == table->columns) {
-            for (size_t c = 0; c < table->columns; c++) {
-                fputs(c ? "| " : "|:", out);
-                for (size_t k = 0; k < width[c]; k++)
-                    fputc('-', out);
-                fputs(c ? ":" : " ", out);
-            }
-            fputs("|\n", out);
-        }
+        fprintf(out, "%s%*s", column ? "  " : "", column ? w : -w, table->cell[i]);
+        if (column + 1 == table->columns)
+            fputc('\n', out);
     }
 }
 
@@ -168,4 +166,11 @@ sg_status sg_text_table_write(const sg_text_table *table, FILE *out)
     write_aligned(table, width, out);
     free(width);
     return SG_OK;
+}
+
+sg_status sg_text_table_finish(sg_text_table *table, FILE *out)
+{
+    sg_status status = sg_text_table_write(table, out);
+    sg_text_table_free(table);
+    return status;
 }

@@ -1,8 +1,8 @@
-/* text_table.h: one table, written for a terminal, as Markdown or as CSV.
+/* text_table.h: one table, written for a terminal or as CSV.
  *
  * Built cell by cell, heads first; a row is full when it has as many cells as there are heads.  In a terminal
- * and in Markdown a share reads "93.54%"; CSV holds all digits, and counts and interval in columns of their
- * own.  A failed allocation is kept and reported by sg_text_table_write.
+ * a share reads "93.54%"; CSV holds all digits, and counts and interval in columns of their own.  A failed
+ * allocation is kept and reported by sg_text_table_write.
  */
 #ifndef SG_BASE_TEXT_TABLE_H
 #define SG_BASE_TEXT_TABLE_H
@@ -11,7 +11,7 @@
 #include "base/status.h"
 #include <stdio.h>
 
-typedef enum { SG_STYLE_TEXT, SG_STYLE_MARKDOWN, SG_STYLE_CSV } sg_table_style;
+typedef enum { SG_STYLE_TEXT, SG_STYLE_CSV } sg_table_style;
 
 typedef struct {
     sg_table_style style;
@@ -26,6 +26,9 @@ void sg_text_table_free(sg_text_table *table);
 
 /* A column: `title` for people, `name` for CSV. */
 void sg_text_table_head(sg_text_table *table, const char *title, const char *name);
+
+/* Columns of the same name for people and for CSV: "model,seed". */
+void sg_text_table_heads(sg_text_table *table, const char *names);
 
 /* The columns of a share: for people "title", "(hits/total)"; for CSV name, name_hits, name_total, name_low,
  * name_high. */
@@ -45,6 +48,9 @@ void sg_text_table_value(sg_text_table *table, double value, int digits);
 /* Writes the table; the first column is aligned left, the others right.  SG_E_MEMORY if a cell got lost,
  * SG_E_INTERNAL if the last row is not full. */
 sg_status sg_text_table_write(const sg_text_table *table, FILE *out);
+
+/* The same, and releases the table, also after a failure. */
+sg_status sg_text_table_finish(sg_text_table *table, FILE *out);
 
 /* One CSV field, quoted where needed (RFC 4180). */
 void sg_csv_field(FILE *out, const char *text);

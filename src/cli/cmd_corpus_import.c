@@ -1,6 +1,6 @@
 #include "base/files.h"
 #include "base/log.h"
-#include "cli/capture_import.h"
+#include "capture/import.h"
 #include "cli/cli.h"
 #include "cli/new_corpus.h"
 

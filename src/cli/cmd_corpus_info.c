@@ -1,7 +1,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "cli/corpus_json.h"
+#include "corpus/corpus_json.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -2,7 +2,8 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "experiment/comparison_files.h"
+#include "experiment/comparison.h"
+#include "experiment/early.h"
 #include "experiment/report.h"
 #include "experiment/report_json.h"
 #include "experiment/session.h"
@@ -42,125 +43,112 @@ static const char about[] =
     "the paper): thresholds on skewness and kurtosis of the outputs, computed anew from the\n"
     "train split; K-means on the test split's; and baselines without a network.  P_D is the\n"
     "share of new dialogs that are flagged, P_FA that of known ones.  --out DIR gets\n"
-    "table6.csv, table6.md, auc.csv, moments_{train,test}.csv and roc_<score>.csv; comparison.csv,\n"
-    "comparison.md and paired.csv with every detector beside every other one; with --early also\n"
-    "early.csv, early.md and early_position.csv: detection after each message of a dialog.\n"
+    "limits.csv, auc.csv, moments.csv, roc.csv; comparison.csv and paired.csv with every detector\n"
+    "beside every other one; with --early also early.csv and early_position.csv: detection after\n"
+    "each message of a dialog.\n"
     "--with adds models of the same corpus: the outputs of all are pooled before all else.";
 
 /* What is at hand while files are written. */
 typedef struct {
     const detect_options *options;
     sg_session session;
+    char model[16];
     sg_detection detection;
     sg_comparison comparison; /* with --out */
     sg_early beginnings;      /* with --out and --early */
 } detect_state;
 
-static sg_status put_table_csv(const detect_state *s, int which, FILE *out)
+static sg_status put_auc(const detect_state *s, FILE *out)
 {
-    (void)which;
-    return sg_report_detection(&s->detection, SG_STYLE_CSV, out);
-}
-
-static sg_status put_table_markdown(const detect_state *s, int which, FILE *out)
-{
-    (void)which;
-    SG_TRY(sg_report_detection(&s->detection, SG_STYLE_MARKDOWN, out));
-    fputs("\nEach class of the test split counted once:\n\n", out);
-    SG_TRY(sg_report_detection_unique(&s->detection, SG_STYLE_MARKDOWN, out));
-    fputc('\n', out);
-    SG_TRY(sg_report_limits(&s->detection, SG_STYLE_MARKDOWN, out));
-    fputc('\n', out);
-    return sg_report_auc(&s->detection, SG_STYLE_MARKDOWN, out);
-}
-
-static sg_status put_auc(const detect_state *s, int which, FILE *out)
-{
-    (void)which;
     return sg_report_auc(&s->detection, SG_STYLE_CSV, out);
 }
 
-static sg_status put_limits(const detect_state *s, int which, FILE *out)
+static sg_status put_limits(const detect_state *s, FILE *out)
 {
-    (void)which;
     return sg_report_limits(&s->detection, SG_STYLE_CSV, out);
 }
 
-static sg_status put_moments(const detect_state *s, int split, FILE *out)
+static sg_status put_moments(const detect_state *s, FILE *out)
 {
-    sg_report_moments(&s->detection, &s->session.corpus, &s->session.counts, &s->session.outputs,
-                      (sg_split)split, out);
+    sg_report_moments_head(out);
+    sg_report_moments(&s->detection, &s->session.corpus, &s->session.counts, &s->session.outputs, s->model,
+                      s->session.model->seed, out);
     return SG_OK;
 }
 
-static sg_status put_roc(const detect_state *s, int score, FILE *out)
+static sg_combined combined_of(const detect_state *s)
 {
-    sg_report_roc(&s->detection.roc[score], out);
+    return s->session.models == 1 ? SG_COMBINED_NOT : sg_combined_of((sg_pool_rule)s->options->session.pool);
+}
+
+static sg_status put_roc(const detect_state *s, FILE *out)
+{
+    sg_roc_source source = {s->model, s->session.models, combined_of(s), s->session.model->seed, NULL};
+    if (source.runs > 1)
+        source.seed = -1;
+    sg_report_roc_head(out);
+    for (int i = 0; i < SG_NETWORK_SCORES; i++) {
+        source.score = sg_score_name((sg_score)i);
+        sg_report_roc(&s->detection.roc[i], &source, out);
+    }
+    sg_report_baseline_rocs(&s->comparison, out);
     return SG_OK;
 }
 
-static sg_status put_comparison(const detect_state *s, int which, FILE *out)
+static sg_status put_comparison(const detect_state *s, FILE *out)
 {
-    return sg_comparison_file_write(&s->comparison, which, out);
+    return sg_report_verdicts(s->comparison.table.row, s->comparison.table.count, out);
 }
 
-static sg_status put_early(const detect_state *s, int which, FILE *out)
+static sg_status put_paired(const detect_state *s, FILE *out)
 {
-    return sg_early_file_write(&s->beginnings, which, out);
+    return sg_report_paired(&s->comparison, out);
 }
 
-static sg_status put_dialogs(const detect_state *s, int rule, FILE *out)
+static sg_status put_early(const detect_state *s, FILE *out)
 {
-    sg_report_dialogs(&s->detection, &s->session.corpus, &s->session.outputs, (sg_rule)rule, out);
+    return sg_report_early(&s->beginnings, out);
+}
+
+static sg_status put_positions(const detect_state *s, FILE *out)
+{
+    return sg_report_early_positions(&s->beginnings, out);
+}
+
+static sg_status put_dialogs(const detect_state *s, FILE *out)
+{
+    sg_report_dialogs(&s->detection, &s->session.corpus, &s->session.outputs, (sg_rule)s->options->rule, out);
     return SG_OK;
 }
 
-typedef sg_status (*file_writer)(const detect_state *, int which, FILE *);
+typedef sg_status (*file_writer)(const detect_state *, FILE *);
 
-enum { FILES_MAX = 7 + SG_NETWORK_SCORES + SG_COMPARISON_FILES + SG_EARLY_FILES };
+/* What goes into the folder of --out; the last two with --early. */
+static const struct {
+    const char *name;
+    file_writer write;
+} in_folder[] = {{"limits.csv", put_limits},         {"auc.csv", put_auc},
+                 {"moments.csv", put_moments},       {"roc.csv", put_roc},
+                 {"comparison.csv", put_comparison}, {"paired.csv", put_paired},
+                 {"early.csv", put_early},           {"early_position.csv", put_positions}};
+
+enum { IN_FOLDER = sizeof in_folder / sizeof *in_folder, EARLY_FILES = 2 };
 
 typedef struct {
     char path[SG_PATH_MAX];
     file_writer write;
-    int which;
 } output_file;
 
 typedef struct {
     int count;
-    output_file file[FILES_MAX];
+    output_file file[IN_FOLDER + 1];
 } file_list;
 
-static sg_status add_file(file_list *list, const char *folder, const char *name, file_writer write, int which)
+static sg_status add_file(file_list *list, const char *folder, const char *name, file_writer write)
 {
     output_file *f = &list->file[list->count++];
     f->write = write;
-    f->which = which;
     return sg_path_join(f->path, folder, name);
-}
-
-/* What goes into the folder of --out. */
-static sg_status list_folder(const detect_options *o, file_list *list)
-{
-    char name[64];
-    SG_TRY(add_file(list, o->out, "table6.csv", put_table_csv, 0));
-    SG_TRY(add_file(list, o->out, "table6.md", put_table_markdown, 0));
-    SG_TRY(add_file(list, o->out, "limits.csv", put_limits, 0));
-    SG_TRY(add_file(list, o->out, "auc.csv", put_auc, 0));
-    SG_TRY(add_file(list, o->out, "moments_train.csv", put_moments, SG_SPLIT_TRAIN));
-    SG_TRY(add_file(list, o->out, "moments_test.csv", put_moments, SG_SPLIT_TEST));
-    for (int i = 0; i < SG_NETWORK_SCORES; i++) {
-        snprintf(name, sizeof name, "roc_%s.csv", sg_score_name((sg_score)i));
-        SG_TRY(add_file(list, o->out, name, put_roc, i));
-    }
-    for (int i = 0; i < SG_COMPARISON_FILES; i++) {
-        sg_comparison_file_name(i, name);
-        SG_TRY(add_file(list, o->out, name, put_comparison, i));
-    }
-    for (int i = 0; o->early && i < SG_EARLY_FILES; i++) {
-        sg_early_file_name(i, name);
-        SG_TRY(add_file(list, o->out, name, put_early, i));
-    }
-    return SG_OK;
 }
 
 /* All files that are to be written.  Names are checked before the network is run; the folder is made when
@@ -173,9 +161,9 @@ static sg_status list_files(const detect_options *o, file_list *list)
     if (o->early && o->session.with.count > 0)
         return sg_fail(SG_E_USAGE, "--early is of one model: it goes without --with");
     if (o->dialogs[0])
-        SG_TRY(add_file(list, "", o->dialogs, put_dialogs, o->rule));
-    if (o->out[0])
-        SG_TRY(list_folder(o, list));
+        SG_TRY(add_file(list, "", o->dialogs, put_dialogs));
+    for (int i = 0; o->out[0] && i < IN_FOLDER - (o->early ? 0 : EARLY_FILES); i++)
+        SG_TRY(add_file(list, o->out, in_folder[i].name, in_folder[i].write));
     for (int i = 0; i < list->count; i++)
         SG_TRY(sg_file_check_writable(list->file[i].path, o->force));
     return SG_OK;
@@ -188,7 +176,7 @@ static sg_status write_files(const detect_state *s, const file_list *list)
         sg_atomic_file file;
         FILE *out;
         SG_TRY(sg_text_open(&file, &out, f->path));
-        SG_TRY(sg_text_finish(&file, out, f->write(s, f->which, out)));
+        SG_TRY(sg_text_finish(&file, out, f->write(s, out)));
     }
     return SG_OK;
 }
@@ -206,9 +194,9 @@ static sg_status print_results(const detect_state *s)
         "test split: %lld dialogs of %d classes, of which %lld dialogs of %d classes do not occur in train\n",
         (long long)d->test_dialogs, d->test_unique, (long long)d->test_new, d->test_unique_new);
     puts("(the paper: 5604 dialogs, 362 not in train)\n");
-    SG_TRY(sg_report_detection(d, SG_STYLE_TEXT, stdout));
+    SG_TRY(sg_report_detection(d, false, stdout));
     puts("\neach class counted once:\n");
-    SG_TRY(sg_report_detection_unique(d, SG_STYLE_TEXT, stdout));
+    SG_TRY(sg_report_detection(d, true, stdout));
     putchar('\n');
     SG_TRY(sg_report_limits(d, SG_STYLE_TEXT, stdout));
     putchar('\n');
@@ -217,7 +205,7 @@ static sg_status print_results(const detect_state *s)
 
 static void say_what_is_special(const detect_state *s)
 {
-    if (s->session.model.has_thresholds)
+    if (s->session.model->has_thresholds)
         sg_note(
             "the thresholds are computed anew from the train split; those in the model file are not used");
     if (!s->session.same_corpus)
@@ -231,23 +219,17 @@ static void say_what_is_special(const detect_state *s)
 static sg_status compare(detect_state *s)
 {
     const detect_options *o = s->options;
-    char model[16];
-    sg_engine *engine;
     if (!o->out[0])
         return SG_OK;
-    sg_session_model_name(&s->session, model);
+    sg_session_model_name(&s->session, s->model);
     SG_TRY(sg_comparison_open(&s->comparison, &s->session.corpus, &s->detection));
-    SG_TRY(sg_comparison_add(&s->comparison, model, s->session.models,
-                             s->session.models == 1 ? SG_COMBINED_NOT
-                                                    : sg_combined_of((sg_pool_rule)o->session.pool),
-                             &s->detection));
+    SG_TRY(sg_comparison_add(&s->comparison, s->model, s->session.models, combined_of(s), &s->detection));
     if (!o->early)
         return SG_OK;
     SG_TRY(sg_early_open(&s->beginnings, &s->session.corpus, &s->detection));
-    SG_TRY(sg_session_engine(&s->session, &o->session, &engine));
     sg_status status =
-        sg_early_add(&s->beginnings, model, &s->session.model, engine, &s->session.corpus, &s->detection);
-    sg_engine_close(engine);
+        sg_early_add(&s->beginnings, s->model, s->session.model, sg_detector_engine(s->session.detector),
+                     &s->session.corpus, &s->detection);
     sg_progress_end();
     return status;
 }

@@ -5,9 +5,9 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cli/corpus_json.h"
+#include "base/signals.h"
 #include "cli/run_settings.h"
-#include "cli/signals.h"
+#include "corpus/corpus_json.h"
 #include "experiment/record.h"
 #include "experiment/runner.h"
 #include <stdlib.h>
@@ -40,11 +40,11 @@ static const char about[] =
     "writes Tables V and VI with the paper's figures beside them.  Runs that are complete are\n"
     "kept, interrupted ones are resumed: the same command continues an experiment.  Runs are threads\n"
     "of this process: if it crashes, all stop, and each resumes from its last checkpoint.  In the folder:\n"
-    "runs.csv, table5.csv, table5.md, table6.csv, table6.md, history_*.csv, moments_*.csv,\n"
-    "roc_*.csv, comparison.csv, comparison.md, paired.csv, together.csv, early*.csv, early.md,\n"
-    "corpus.json, provenance.json, runs/<model>_<seed>/ with each run's log.txt, and\n"
-    "records/<model>_<seed>.h5, the outputs of each run's network; if a run's folder is missing, its\n"
-    "record is used.";
+    "runs.csv, table5.csv, table6.csv, comparison.csv, paired.csv, together.csv, early.csv,\n"
+    "early_position.csv, history.csv, moments.csv, roc.csv, corpus.json, provenance.json,\n"
+    "runs/<model>_<seed>/ with each run's log.txt, and records/<model>_<seed>.h5, the outputs of each\n"
+    "run's network; if a run's folder is missing, its record is used.\n"
+    "scripts/make_report DIR makes Markdown, figures and a page of them.";
 
 static sg_status choose_folder(const experiment_options *o, const sg_config *config, char folder[SG_TEXT_MAX])
 {
@@ -97,10 +97,12 @@ static sg_status write_corpus(const sg_experiment *e, const sg_corpus *corpus)
     return status;
 }
 
-static sg_status read_origin(const char *path, char **origin)
+static sg_status read_origin(const sg_experiment_run *run, char **origin)
 {
     sg_record record;
-    sg_status status = sg_record_read(&record, path);
+    if (!run->recorded)
+        return sg_run_origin(run->folder, origin);
+    sg_status status = sg_record_read(&record, run->record);
     *origin = record.origin;
     record.origin = NULL;
     sg_record_free(&record);
@@ -121,8 +123,7 @@ static sg_status write_provenance(const sg_experiment *e, sg_provenance provenan
             continue;
         sg_provenance_run *run = &runs[provenance.run_count++];
         snprintf(run->name, sizeof run->name, "%s", e->run[i].name);
-        status = e->run[i].recorded ? read_origin(e->run[i].record, &run->origin)
-                                    : sg_run_origin(e->run[i].folder, &run->origin);
+        status = read_origin(&e->run[i], &run->origin);
     }
     if (status == SG_OK)
         status = sg_provenance_write(&provenance, path);
@@ -153,7 +154,7 @@ static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, const
     sg_status status = sg_experiment_evaluate(e, &results);
     if (status == SG_OK)
         status = write_corpus(e, corpus);
-    if (status == SG_OK)
+    if (status == SG_OK && !e->frozen.runs) /* theirs stays as it is */
         status = write_provenance(e, (sg_provenance){.command = "experiment",
                                                      .argc = call->argc,
                                                      .argv = call->argv,
@@ -173,10 +174,12 @@ static sg_status conclude(const sg_experiment *e, const sg_corpus *corpus, const
 
 static sg_status check_folder(const char *folder, bool force)
 {
-    char path[SG_PATH_MAX], records[SG_PATH_MAX];
+    char path[SG_PATH_MAX], records[SG_PATH_MAX], frozen[SG_PATH_MAX];
     SG_TRY(sg_path_join(path, folder, "runs"));
     SG_TRY(sg_path_join(records, folder, "records"));
-    if (!sg_path_exists(path) && !sg_path_exists(records)) { /* tables of something else */
+    SG_TRY(sg_path_join(frozen, folder, "moments.csv.gz"));
+    if (!sg_path_exists(path) && !sg_path_exists(records) &&
+        !sg_path_exists(frozen)) { /* tables of something else */
         SG_TRY(sg_path_join(path, folder, "table5.csv"));
         SG_TRY(sg_file_check_writable(path, force));
     }

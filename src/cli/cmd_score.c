@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "experiment/session.h"
 #include "score/answers.h"
 #include "score/dialog_source.h"
 #include <inttypes.h>
@@ -58,7 +59,7 @@ static const char about[] =
 
 typedef struct {
     const score_options *options;
-    sg_scorer *scorer;
+    sg_detector *detector;
     sg_answer_cache kept;
     sg_answer_writer writer;
     sg_dialog_answer *batch; /* [options->batch] */
@@ -83,15 +84,15 @@ static void show_progress(score_state *s)
 /* Scores and writes what is waiting. */
 static sg_status flush(score_state *s)
 {
-    sg_status status = sg_answer_cache_fill(&s->kept, s->scorer);
+    sg_status status = sg_answer_cache_fill(&s->kept, s->detector);
     for (int i = 0; i < s->count; i++) {
         sg_dialog_answer *d = &s->batch[i];
-        const sg_answer *answer = d->number >= 0 ? &s->kept.answers[d->number] : NULL;
+        const sg_verdict *verdict = d->number >= 0 ? &s->kept.verdicts[d->number] : NULL;
         if (status == SG_OK) {
             s->dialogs++;
-            s->not_scored += !answer;
-            s->abnormal += answer && answer->abnormal[s->options->rule] == 1;
-            status = sg_answer_write(&s->writer, d, answer);
+            s->not_scored += !verdict;
+            s->abnormal += verdict && sg_verdict_abnormal(verdict, !s->options->partial, s->writer.rule) == 1;
+            status = sg_answer_write(&s->writer, d, verdict);
         }
         free(d->id);
         d->id = NULL;
@@ -123,13 +124,13 @@ static sg_status refuse(score_state *s, sg_dialog_answer *d)
 /* The messages of a dialog as types, and their number among the kept answers. */
 static sg_status read_types(score_state *s, sg_dialog_answer *d, const sg_source_dialog *dialog)
 {
-    const int longest = sg_scorer_max_length(s->scorer);
+    const int longest = sg_detector_max_length(s->detector);
     if (dialog->fault)
         snprintf(d->note, sizeof d->note, "cannot be read: %s", dialog->fault);
     else if (dialog->length == 0)
         snprintf(d->note, sizeof d->note, "no messages");
     for (int t = 0; t < dialog->length && !d->note[0]; t++) {
-        const uint16_t type = sg_scorer_type(s->scorer, dialog->name[t]);
+        const uint16_t type = sg_dialog_source_type(sg_detector_alphabet(s->detector), dialog->name[t]);
         if (type == 0)
             snprintf(d->note, sizeof d->note, "unknown message '%.40s', number %d", dialog->name[t], t + 1);
         else if (t < longest)
@@ -184,27 +185,63 @@ static sg_status read_all(score_state *s, const sg_text_list *files)
     return status;
 }
 
+/* An option that the model at hand has no use for is a mistake. */
+static sg_status check_model_options(const score_options *o, bool exported)
+{
+    const sg_session_options *s = &o->session;
+    const char *wrong = NULL;
+    if (exported) {
+        wrong = strcmp(s->device, "auto") != 0      ? "--device"
+                : s->precision != SG_PRECISION_AUTO ? "--precision"
+                : s->threads                        ? "--threads"
+                                                    : NULL;
+        if (wrong)
+            return sg_fail(SG_E_USAGE, "%s is for .h5 models; %s has its precision, and runs on one core",
+                           wrong, s->model);
+        return SG_OK;
+    }
+    wrong = strcmp(o->simd, "auto") != 0 ? "--simd" : o->recompute ? "--recompute" : NULL;
+    return wrong ? sg_fail(SG_E_USAGE, "%s is for .sipm models, not for %s", wrong, s->model) : SG_OK;
+}
+
+static sg_status check_limits(const score_state *s)
+{
+    const score_options *o = s->options;
+    const char *model = o->session.model;
+    sg_prefix_limit limits;
+    if (sg_detector_limits(s->detector, 1, !o->partial, &limits))
+        return SG_OK;
+    if (o->partial)
+        return sg_fail(SG_E_CONFIG,
+                       "%s has no limits for dialogs that go on (--partial); train it with "
+                       "train.prefix_limits = true",
+                       model);
+    if (o->fail_on_abnormal)
+        return sg_fail(SG_E_CONFIG, "%s has no limits for abnormal dialogs (--fail-on-abnormal)", model);
+    sg_warn("%s has no limits for abnormal dialogs: the column abnormal is empty", model);
+    return SG_OK;
+}
+
 static sg_status open_state(score_state *s)
 {
     const score_options *o = s->options;
-    const sg_scorer_options options = {.path = o->session.model,
-                                       .session = &o->session,
-                                       .simd = o->simd,
-                                       .recompute = o->recompute,
-                                       .partial = o->partial,
-                                       .batch = (int)o->batch};
-    SG_TRY(sg_scorer_open(&s->scorer, &options));
-    if (!sg_scorer_has_limits(s->scorer)) {
-        if (o->fail_on_abnormal)
-            return sg_fail(SG_E_CONFIG, "%s has no limits for abnormal dialogs (--fail-on-abnormal)",
-                           o->session.model);
-        sg_warn("%s has no limits for abnormal dialogs: the column abnormal is empty", o->session.model);
-    }
-    SG_TRY(sg_answer_cache_open(&s->kept, sg_scorer_max_length(s->scorer), (int)o->batch));
+    sg_detector_options options = {.simd = o->simd, .recompute = o->recompute, .batch = (int)o->batch};
+    bool exported;
+    SG_TRY(sg_detector_is_exported(o->session.model, &exported));
+    SG_TRY(check_model_options(o, exported));
+    SG_TRY(sg_session_engine_options(&o->session, &options.engine));
+    SG_TRY(sg_detector_open(&s->detector, o->session.model, &options));
+    SG_TRY(check_limits(s));
+    SG_TRY(sg_answer_cache_open(&s->kept, (int)o->batch));
     SG_TRY(sg_alloc(&s->batch, o->batch, "dialogs"));
-    SG_TRY(sg_alloc(&s->types, sg_scorer_max_length(s->scorer), "a dialog"));
+    SG_TRY(sg_alloc(&s->types, sg_detector_max_length(s->detector), "a dialog"));
     s->show_progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
-    return sg_answer_writer_open(&s->writer, s->scorer, (sg_rule)o->rule, o->names, o->json);
+    s->writer = (sg_answer_writer){.detector = s->detector,
+                                   .rule = (sg_rule)o->rule,
+                                   .partial = o->partial,
+                                   .names = o->names,
+                                   .json = o->json};
+    return sg_answer_writer_open(&s->writer);
 }
 
 static sg_status score(score_state *s, const sg_text_list *files)
@@ -233,7 +270,7 @@ static void close_state(score_state *s)
     free(s->types);
     sg_answer_writer_close(&s->writer);
     sg_answer_cache_close(&s->kept);
-    sg_scorer_close(s->scorer);
+    sg_detector_close(s->detector);
 }
 
 static sg_status run(const sg_call *call)

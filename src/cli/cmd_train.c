@@ -1,7 +1,7 @@
 /* cmd_train.c: `sipgpu train`: one network on one corpus, into a folder of its own. */
 #include "base/log.h"
+#include "base/signals.h"
 #include "cli/run_settings.h"
-#include "cli/signals.h"
 #include "experiment/report.h"
 #include "experiment/report_json.h"
 #include "experiment/whole_run.h"

@@ -3,10 +3,11 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/signals.h"
+#include "capture/capture.h"
 #include "cli/cli.h"
-#include "cli/signals.h"
-#include "cli/watch_report.h"
 #include "watch/privileges.h"
+#include "watch/report.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,17 @@ static sg_status read_next_model(const char *path, sg_model *model)
                    "again");
 }
 
+/* Reads the model, the first one or the next, and opens its engine. */
+static sg_status open_detector(const watch_options *o, bool next, sg_detector **detector)
+{
+    sg_detector_options d = {.engine = {.precision = (sg_precision)o->precision, .threads = (int)o->threads}};
+    sg_model model;
+    SG_TRY(sg_device_parse(o->device, &d.engine.device, &d.engine.device_index));
+    SG_TRY(next ? read_next_model(o->model, &model) : sg_model_read(&model, NULL, o->model));
+    sg_status status = sg_detector_open_model(detector, &model, &d);
+    return status == SG_OK || next ? status : sg_fail_prefix(status, "%s", o->model);
+}
+
 static sg_status read_trusted(const watch_options *o, watch *w)
 {
     SG_TRY(sg_alloc(&w->trusted, o->trust.count, "--trust"));
@@ -232,12 +244,10 @@ static sg_status read_trusted(const watch_options *o, watch *w)
 static sg_status open_follow(const watch_options *o, watch *w)
 {
     sg_follow_options f;
-    sg_model model;
+    sg_detector *detector;
     sg_follow_defaults(&f);
     SG_TRY(parse_detectors(o->detectors, &f.detectors));
     f.rule = (sg_rule)o->rule;
-    f.engine = (sg_engine_options){.precision = (sg_precision)o->precision, .threads = (int)o->threads};
-    SG_TRY(sg_device_parse(o->device, &f.engine.device, &f.engine.device_index));
     f.tracker.dialogs_max = o->limit;
     f.sources.flood_requests = o->flood;
     f.sources.scan_call_ids = o->scan;
@@ -255,9 +265,8 @@ static sg_status open_follow(const watch_options *o, watch *w)
     f.ended = on_ended;
     f.alerted = on_alert;
     f.context = w;
-    SG_TRY(sg_model_read(&model, NULL, o->model));
-    sg_status status = sg_follow_open(&w->follow, &model, &f);
-    sg_model_free(&model);
+    SG_TRY(open_detector(o, false, &detector));
+    sg_status status = sg_follow_open(&w->follow, detector, &f);
     return status == SG_OK ? SG_OK : sg_fail_prefix(status, "%s", o->model);
 }
 
@@ -311,14 +320,12 @@ static void take_snapshot(watch *w)
 /* SIGHUP: the model again, and files under their names.  A model that cannot be used leaves the old one. */
 static void reload(watch *w)
 {
-    sg_model model;
+    sg_detector *detector;
     reload_requested = 0;
     sg_alerts_reopen(w->alerts);
-    sg_status status = read_next_model(w->options->model, &model);
-    if (status == SG_OK) {
-        status = sg_follow_reload(w->follow, &model);
-        sg_model_free(&model);
-    }
+    sg_status status = open_detector(w->options, true, &detector);
+    if (status == SG_OK)
+        status = sg_follow_reload(w->follow, detector);
     if (status == SG_OK)
         sg_note("%s loaded again", w->options->model);
     else

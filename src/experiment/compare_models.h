@@ -10,7 +10,6 @@
 
 #include "experiment/comparison.h"
 #include "experiment/early.h"
-#include "experiment/growth.h"
 #include "experiment/session.h"
 
 /* Runs that answer together, by each rule. */
@@ -25,8 +24,8 @@ typedef struct {
     int expected, runs; /* of the model at hand: runs that will be added, and those that were */
     sg_comparison comparison;
     sg_early beginnings;
-    sg_growth growth;      /* of models with several runs */
-    sg_run_pools one, all; /* of the model at hand; of all models */
+    sg_verdict_table growth; /* of models with several runs; without verdicts */
+    sg_run_pools one, all;   /* of the model at hand; of all models */
 } sg_experiment_compare;
 
 /* For an experiment of `models` models that have runs. */
@@ -38,18 +37,17 @@ void sg_experiment_compare_begin(sg_experiment_compare *compare, const char *mod
                                  bool *probabilities);
 
 /* One run; `best` is the detection of what all runs so far say together.  *beginnings is what is known of
- * them: given with a session that is from a record (count 0: nothing), where `options` is NULL; otherwise
- * received, for the run of a model that stands in early.csv. */
+ * them: given with a session that is from a record (count 0: nothing); otherwise received, for the run of a
+ * model that stands in early.csv. */
 sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *model,
-                                    const sg_session *session, const sg_session_options *options,
-                                    const sg_detection *detection, const sg_detection *best,
-                                    sg_outputs *beginnings);
+                                    const sg_session *session, const sg_detection *detection,
+                                    const sg_detection *best, sg_outputs *beginnings);
 
 /* Adds what the runs of all models say together; after the last run. */
 sg_status sg_experiment_compare_all(sg_experiment_compare *compare, const sg_corpus *corpus);
 
-/* Writes all files into the folder. */
-sg_status sg_experiment_compare_write(const sg_experiment_compare *compare, const char *folder);
+/* Writes all files into the folder, and the curves as rows of roc.csv. */
+sg_status sg_experiment_compare_write(const sg_experiment_compare *compare, const char *folder, FILE *roc);
 void sg_experiment_compare_free(sg_experiment_compare *compare);
 
 #endif

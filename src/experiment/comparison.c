@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "detect/markov.h"
 #include "detect/prefixes.h"
+#include "experiment/report.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +15,6 @@
 static const char *const roc_names[SG_BASELINE_ROCS] = {"markov_2", "markov_3", "cross_correlation_largest",
                                                         "cross_correlation_mean"};
 
-const char *sg_baseline_roc_name(int roc)
-{
-    return roc_names[roc];
-}
-
-const char *sg_combined_name(sg_combined combined)
-{
-    static const char *const names[] = {"", "max", "mean", "envelope"};
-    return names[combined];
-}
-
 sg_combined sg_combined_of(sg_pool_rule rule)
 {
     return rule == SG_POOL_MEAN ? SG_COMBINED_MEAN : SG_COMBINED_ENVELOPE;
@@ -32,61 +22,30 @@ sg_combined sg_combined_of(sg_pool_rule rule)
 
 /* ---- rows ---- */
 
-/* A row whose verdicts are all `false` yet; the pointer holds until the next one is added. */
-static sg_status add_row(sg_comparison *c, const sg_compared *what, const char *detector, const char *rule,
-                         sg_compared **row)
-{
-    SG_TRY(sg_grow(&c->row, &c->capacity, c->rows + 1, "comparison"));
-    sg_compared *r = &c->row[c->rows];
-    *r = *what;
-    snprintf(r->detector, sizeof r->detector, "%s", detector);
-    snprintf(r->rule, sizeof r->rule, "%s", rule);
-    r->limit = NAN;
-    SG_TRY(sg_alloc(&r->abnormal, c->classes, "verdicts"));
-    c->rows++;
-    *row = r;
-    return SG_OK;
-}
-
-/* Counts what the row's verdicts come to. */
-static void rate_row(const sg_comparison *c, sg_compared *r)
-{
-    const int64_t *test = c->counts.count[SG_SPLIT_TEST];
-    int64_t hits[2] = {0}, total[2] = {0}, unique_hits[2] = {0}, unique_total[2] = {0};
-    for (int j = 0; j < c->classes; j++) {
-        const bool known = c->known[j];
-        total[known] += test[j];
-        hits[known] += r->abnormal[j] ? test[j] : 0;
-        unique_total[known] += test[j] > 0;
-        unique_hits[known] += r->abnormal[j] && test[j] > 0;
-    }
-    r->p_d = sg_rate_make(hits[0], total[0]);
-    r->p_fa = sg_rate_make(hits[1], total[1]);
-    r->p_d_unique = sg_rate_make(unique_hits[0], unique_total[0]);
-    r->p_fa_unique = sg_rate_make(unique_hits[1], unique_total[1]);
-}
-
-static sg_status add_verdicts(sg_comparison *c, const sg_compared *what, const char *detector,
+/* A row of these verdicts. */
+static sg_status add_verdicts(sg_comparison *c, const sg_verdicts *what, const char *detector,
                               const char *rule, double limit, const bool *abnormal)
 {
-    sg_compared *r;
-    SG_TRY(add_row(c, what, detector, rule, &r));
-    memcpy(r->abnormal, abnormal, (size_t)c->classes * sizeof *abnormal);
-    r->limit = limit;
-    rate_row(c, r);
-    return SG_OK;
+    sg_verdicts row = *what;
+    snprintf(row.detector, sizeof row.detector, "%s", detector);
+    snprintf(row.rule, sizeof row.rule, "%s", rule);
+    row.limit = limit;
+    sg_verdicts_count(&row, abnormal, c->known, c->counts.count[SG_SPLIT_TEST], c->classes);
+    return sg_verdict_table_add(&c->table, &row, abnormal, c->classes);
 }
 
-static sg_status add_limited(sg_comparison *c, const sg_compared *what, const char *detector,
+/* One of detection.h, under another model's name. */
+static sg_status add_detected(sg_comparison *c, const sg_verdicts *what, const sg_verdicts *detected)
+{
+    return add_verdicts(c, what, detected->detector, detected->rule, detected->limit, detected->abnormal);
+}
+
+static sg_status add_limited(sg_comparison *c, const sg_verdicts *what, const char *detector,
                              const char *rule, double limit, const double *score)
 {
-    sg_compared *r;
-    SG_TRY(add_row(c, what, detector, rule, &r));
     for (int j = 0; j < c->classes; j++)
-        r->abnormal[j] = score[j] < limit;
-    r->limit = limit;
-    rate_row(c, r);
-    return SG_OK;
+        c->flagged[j] = score[j] < limit;
+    return add_verdicts(c, what, detector, rule, limit, c->flagged);
 }
 
 /* The curve of a score over one split. */
@@ -122,7 +81,7 @@ static sg_status validate(const sg_comparison *c, const double *score, double *l
     return status;
 }
 
-static sg_status add_validated(sg_comparison *c, const sg_compared *what, const char *detector,
+static sg_status add_validated(sg_comparison *c, const sg_verdicts *what, const char *detector,
                                const double *score)
 {
     double limit, gain;
@@ -132,45 +91,35 @@ static sg_status add_validated(sg_comparison *c, const sg_compared *what, const 
 
 /* ---- without a network ---- */
 
-static const sg_compared no_network = {.model = "-"};
+static const sg_verdicts no_network = {.model = "-"};
 
-static sg_status add_sets(sg_comparison *c, const sg_corpus *corpus)
+static sg_status add_prefixes(sg_comparison *c, const sg_corpus *corpus)
 {
     const size_t steps = (size_t)corpus->max_length;
     sg_prefixes *prefixes;
-    sg_compared *r;
-    SG_TRY(add_row(c, &no_network, "exact_set", "train dialogs", &r));
-    for (int j = 0; j < c->classes; j++)
-        r->abnormal[j] = !c->known[j];
-    rate_row(c, r);
-    SG_TRY(add_row(c, &no_network, "prefix_trie", "beginnings of train dialogs", &r));
     SG_TRY(sg_prefixes_open(&prefixes, corpus->class_sequence, corpus->class_length,
                             c->counts.count[SG_SPLIT_TRAIN], c->classes, corpus->max_length));
     for (int j = 0; j < c->classes; j++)
-        r->abnormal[j] = sg_prefixes_find(prefixes, corpus->class_sequence + (size_t)j * steps,
-                                          corpus->class_length[j]) < 0;
+        c->flagged[j] = sg_prefixes_find(prefixes, corpus->class_sequence + (size_t)j * steps,
+                                         corpus->class_length[j]) < 0;
     sg_prefixes_close(prefixes);
-    rate_row(c, r);
-    return SG_OK;
+    return add_verdicts(c, &no_network, "prefix_trie", "beginnings of train dialogs", NAN, c->flagged);
 }
 
 static sg_status add_ngrams(sg_comparison *c, const sg_corpus *corpus, int n)
 {
     char name[32];
     sg_markov chain;
-    sg_compared *r;
     snprintf(name, sizeof name, "ngram_%d", n);
-    SG_TRY(add_row(c, &no_network, name, "n-grams of train dialogs", &r));
     SG_TRY(sg_markov_fit(&chain, n - 1, 1.0, corpus->message_types, corpus->max_length,
                          corpus->class_sequence, corpus->class_length, c->counts.count[SG_SPLIT_TRAIN],
                          c->classes));
     for (int j = 0; j < c->classes; j++)
-        r->abnormal[j] =
+        c->flagged[j] =
             sg_markov_first_unseen(&chain, corpus->class_sequence + (size_t)j * (size_t)corpus->max_length,
                                    corpus->class_length[j]) > 0;
     sg_markov_free(&chain);
-    rate_row(c, r);
-    return SG_OK;
+    return add_verdicts(c, &no_network, name, "n-grams of train dialogs", NAN, c->flagged);
 }
 
 static sg_status add_markov(sg_comparison *c, const sg_detection *d)
@@ -178,7 +127,7 @@ static sg_status add_markov(sg_comparison *c, const sg_detection *d)
     static const sg_score scores[2] = {SG_SCORE_MARKOV_2, SG_SCORE_MARKOV_3};
     for (int i = 0; i < 2; i++) {
         const double *score = d->score[scores[i]];
-        SG_TRY(add_limited(c, &no_network, roc_names[i], "leave-one-out", d->markov_limit[i], score));
+        SG_TRY(add_detected(c, &no_network, &d->detector[SG_DETECTOR_MARKOV_2 + i]));
         SG_TRY(add_validated(c, &no_network, roc_names[i], score));
         SG_TRY(trace(c, score, SG_SPLIT_TEST, &c->roc[i]));
     }
@@ -224,9 +173,11 @@ sg_status sg_comparison_open(sg_comparison *comparison, const sg_corpus *corpus,
     *c = (sg_comparison){.classes = corpus->classes};
     SG_TRY(sg_class_counts_make(&c->counts, corpus));
     SG_TRY(sg_alloc(&c->known, c->classes, "known classes"));
+    SG_TRY(sg_alloc(&c->flagged, c->classes, "verdicts"));
     for (int j = 0; j < c->classes; j++)
         c->known[j] = c->counts.count[SG_SPLIT_TRAIN][j] > 0;
-    SG_TRY(add_sets(c, corpus));
+    SG_TRY(add_detected(c, &no_network, &detection->detector[SG_DETECTOR_EXACT_SET]));
+    SG_TRY(add_prefixes(c, corpus));
     for (int n = 2; n <= SG_MARKOV_ORDER_MAX + 1; n++)
         SG_TRY(add_ngrams(c, corpus, n));
     SG_TRY(add_markov(c, detection));
@@ -235,27 +186,26 @@ sg_status sg_comparison_open(sg_comparison *comparison, const sg_corpus *corpus,
 
 void sg_comparison_free(sg_comparison *comparison)
 {
-    for (int i = 0; i < comparison->rows; i++)
-        free(comparison->row[i].abnormal);
+    sg_verdict_table_free(&comparison->table);
     for (int i = 0; i < SG_BASELINE_ROCS; i++)
         sg_roc_free(&comparison->roc[i]);
     for (int i = 0; i < comparison->curves; i++)
         sg_roc_free(&comparison->curve[i].roc);
     free(comparison->curve);
-    free(comparison->row);
     free(comparison->known);
+    free(comparison->flagged);
     sg_class_counts_free(&comparison->counts);
     *comparison = (sg_comparison){0};
 }
 
 /* ---- with a network ---- */
 
-static sg_status add_single_limits(sg_comparison *c, const sg_compared *what, const sg_detection *d)
+static sg_status add_single_limits(sg_comparison *c, const sg_verdicts *what, const sg_detection *d)
 {
     static const sg_score scores[] = {SG_SCORE_SKEWNESS, SG_SCORE_KURTOSIS, SG_SCORE_P_MAX};
     double limit, gain, best_limit = NAN, best_gain = -1;
     sg_score best = SG_SCORE_SKEWNESS;
-    char rule[sizeof c->row->rule];
+    char rule[sizeof what->rule];
     for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
         SG_TRY(validate(c, d->score[scores[i]], &limit, &gain));
         if (isnan(limit))
@@ -271,7 +221,7 @@ static sg_status add_single_limits(sg_comparison *c, const sg_compared *what, co
     return add_limited(c, what, "best_single", rule, best_limit, d->score[best]);
 }
 
-static sg_status add_curves(sg_comparison *c, const sg_compared *what, const sg_detection *d)
+static sg_status add_curves(sg_comparison *c, const sg_verdicts *what, const sg_detection *d)
 {
     static const sg_score scores[] = {SG_SCORE_HIGHER_MOMENT, SG_SCORE_P_MAX};
     for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
@@ -288,41 +238,22 @@ static sg_status add_curves(sg_comparison *c, const sg_compared *what, const sg_
 sg_status sg_comparison_add(sg_comparison *comparison, const char *model, int runs, sg_combined combined,
                             const sg_detection *detection)
 {
-    static const struct {
-        sg_detector detector;
-        const char *rule;
-    } of_network[] = {{SG_DETECTOR_THRESHOLD_BOTH, "mean - variance of train"},
-                      {SG_DETECTOR_THRESHOLD_EITHER, "mean - variance of train"},
-                      {SG_DETECTOR_KMEANS, "two clusters of test"}};
-    sg_compared what = {.runs = runs, .combined = combined};
+    sg_verdicts what = {.runs = runs, .combined = combined};
     if (detection->classes != comparison->classes)
         return sg_fail(SG_E_CONFIG, "detectors of %d and %d classes cannot be compared", comparison->classes,
                        detection->classes);
     snprintf(what.model, sizeof what.model, "%s", model);
-    for (size_t i = 0; i < sizeof of_network / sizeof *of_network; i++)
-        SG_TRY(add_verdicts(comparison, &what, sg_detector_name(of_network[i].detector), of_network[i].rule,
-                            NAN, detection->detector[of_network[i].detector].abnormal));
+    for (int i = 0; i < SG_NETWORK_DETECTORS; i++)
+        SG_TRY(add_detected(comparison, &what, &detection->detector[i]));
     if (combined != SG_COMBINED_NOT)
         SG_TRY(add_curves(comparison, &what, detection));
     return add_single_limits(comparison, &what, detection);
 }
 
-/* ---- looking things up ---- */
+/* ---- pairs ---- */
 
-const sg_compared *sg_comparison_find(const sg_comparison *comparison, const char *detector,
-                                      const char *model, const char *rule, sg_combined combined)
-{
-    for (int i = 0; i < comparison->rows; i++) {
-        const sg_compared *r = &comparison->row[i];
-        if (strcmp(r->detector, detector) == 0 && strcmp(r->model, model) == 0 && r->combined == combined &&
-            (!rule || strcmp(r->rule, rule) == 0))
-            return r;
-    }
-    return NULL;
-}
-
-sg_paired sg_comparison_pair(const sg_comparison *comparison, const sg_compared *first,
-                             const sg_compared *second)
+sg_paired sg_comparison_pair(const sg_comparison *comparison, const sg_verdicts *first,
+                             const sg_verdicts *second)
 {
     const int64_t *test = comparison->counts.count[SG_SPLIT_TEST];
     sg_paired p = {0};
@@ -335,4 +266,57 @@ sg_paired sg_comparison_pair(const sg_comparison *comparison, const sg_compared 
     }
     p.p_value = sg_mcnemar_exact(p.unique_first, p.unique_second);
     return p;
+}
+
+static bool is_validated(const sg_verdicts *r)
+{
+    return strncmp(r->rule, "validation", strlen("validation")) == 0;
+}
+
+static void put_pair(sg_text_table *t, const sg_comparison *c, const sg_verdicts *a, const sg_verdicts *b)
+{
+    const sg_paired p = sg_comparison_pair(c, a, b);
+    sg_text_table_cell(t, "%s", a->detector);
+    sg_text_table_cell(t, "%s", a->model);
+    sg_text_table_cell(t, "%d", a->runs);
+    sg_text_table_cell(t, "%s", sg_combined_name(a->combined));
+    sg_text_table_cell(t, "%s", a->rule);
+    sg_text_table_cell(t, "%s", b->detector);
+    sg_text_table_cell(t, "%s", b->rule);
+    sg_text_table_cell(t, "%lld", (long long)p.first);
+    sg_text_table_cell(t, "%lld", (long long)p.second);
+    sg_text_table_cell(t, "%d", p.unique_first);
+    sg_text_table_cell(t, "%d", p.unique_second);
+    sg_text_table_cell(t, "%.6g", p.p_value);
+}
+
+sg_status sg_report_paired(const sg_comparison *comparison, FILE *out)
+{
+    const sg_verdict_table *all = &comparison->table;
+    sg_text_table t;
+    sg_text_table_open(&t, SG_STYLE_CSV);
+    sg_text_table_heads(&t, "detector,model,runs,combined,rule,baseline,baseline_rule,dialogs_detector,"
+                            "dialogs_baseline,sequences_detector,sequences_baseline,p_value");
+    for (int i = 0; i < all->count; i++)
+        for (int j = 0; j < all->count; j++)
+            if (all->row[i].runs > 0 && all->row[j].runs == 0 && !is_validated(&all->row[j]))
+                put_pair(&t, comparison, &all->row[i], &all->row[j]);
+    return sg_text_table_finish(&t, out);
+}
+
+void sg_report_baseline_rocs(const sg_comparison *comparison, FILE *out)
+{
+    for (int i = 0; i < SG_BASELINE_ROCS; i++) {
+        const sg_roc_source source = {.model = "-", .seed = -1, .score = roc_names[i]};
+        sg_report_roc(&comparison->roc[i], &source, out);
+    }
+}
+
+void sg_report_combined_rocs(const sg_comparison *comparison, FILE *out)
+{
+    for (int i = 0; i < comparison->curves; i++) {
+        const sg_combined_roc *c = &comparison->curve[i];
+        const sg_roc_source source = {c->model, c->runs, c->combined, -1, sg_score_name(c->score)};
+        sg_report_roc(&c->roc, &source, out);
+    }
 }

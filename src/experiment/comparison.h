@@ -10,27 +10,9 @@
 #ifndef SG_EXPERIMENT_COMPARISON_H
 #define SG_EXPERIMENT_COMPARISON_H
 
-#include "base/text_table.h"
 #include "experiment/correlation.h"
 #include "experiment/detection.h"
 #include "experiment/ensemble.h"
-
-/* What several runs say together (ensemble.h): nothing (one run), the run with the largest output, or their
- * outputs pooled. */
-typedef enum { SG_COMBINED_NOT, SG_COMBINED_MAX, SG_COMBINED_MEAN, SG_COMBINED_ENVELOPE } sg_combined;
-
-/* One detector.  `model` is "-" and `runs` 0 for those without a network. */
-typedef struct {
-    char detector[32]; /* "threshold_both" */
-    char model[16];    /* "1.0"; "all": runs of several models */
-    char rule[48];     /* what sets the limit: "leave-one-out" */
-    sg_combined combined;
-    int runs;
-    double limit;                    /* a lower score is flagged; NaN where the rule is not one limit */
-    bool *abnormal;                  /* [N] */
-    sg_rate p_d, p_fa;               /* over dialogs of the test split */
-    sg_rate p_d_unique, p_fa_unique; /* over its sequences */
-} sg_compared;
 
 enum { SG_BASELINE_ROCS = 4 };
 
@@ -46,10 +28,9 @@ typedef struct {
 typedef struct {
     int classes;
     sg_class_counts counts;
-    bool *known; /* [N] the train split holds the class */
-    int rows;
-    size_t capacity;
-    sg_compared *row;
+    bool *known;   /* [N] the train split holds the class */
+    bool *flagged; /* [N] room for the verdicts of the row at hand */
+    sg_verdict_table table;
     bool has_correlation;         /* false: the corpus is too large for it */
     sg_roc roc[SG_BASELINE_ROCS]; /* over the test split; those of the correlations are empty without them */
     int curves;
@@ -57,9 +38,6 @@ typedef struct {
     sg_combined_roc *curve;
 } sg_comparison;
 
-/* "markov_2", "markov_3", "cross_correlation_largest", "cross_correlation_mean". */
-const char *sg_baseline_roc_name(int roc);
-const char *sg_combined_name(sg_combined combined); /* "", "max", "mean", "envelope" */
 sg_combined sg_combined_of(sg_pool_rule rule);
 
 /* Starts with the detectors that need no network:
@@ -86,10 +64,6 @@ void sg_comparison_free(sg_comparison *comparison);
 sg_status sg_comparison_add(sg_comparison *comparison, const char *model, int runs, sg_combined combined,
                             const sg_detection *detection);
 
-/* The row of a detector; NULL if there is none.  `rule` NULL: the first one. */
-const sg_compared *sg_comparison_find(const sg_comparison *comparison, const char *detector,
-                                      const char *model, const char *rule, sg_combined combined);
-
 /* On which dialogs and sequences of the test split just one of two detectors is right. */
 typedef struct {
     int64_t first, second;           /* dialogs */
@@ -97,22 +71,14 @@ typedef struct {
     double p_value;                  /* McNemar's exact test over sequences */
 } sg_paired;
 
-sg_paired sg_comparison_pair(const sg_comparison *comparison, const sg_compared *first,
-                             const sg_compared *second);
-
-/* A row for each detector.  CSV: detector, model, runs, combined, rule, p_d, p_d_low, p_d_high, detections,
- * new, p_fa, p_fa_low, p_fa_high, false_alarms, known, sequences_detected, sequences_new, sequences_alarmed,
- * sequences_known, limit. */
-sg_status sg_report_comparison(const sg_comparison *comparison, sg_table_style style, FILE *out);
+sg_paired sg_comparison_pair(const sg_comparison *comparison, const sg_verdicts *first,
+                             const sg_verdicts *second);
 
 /* CSV: each detector with a network against each one without (the limits from `validation` left out). */
 sg_status sg_report_paired(const sg_comparison *comparison, FILE *out);
 
-/* CSV, a row for each point of the curves of combined runs: model, runs, combined, score_name, and what
- * sg_report_roc has. */
+/* The curves of the scores without a network, and those of combined runs, as rows of roc.csv (report.h). */
+void sg_report_baseline_rocs(const sg_comparison *comparison, FILE *out);
 void sg_report_combined_rocs(const sg_comparison *comparison, FILE *out);
-
-/* Markdown: the table, and what it says in words, with its figures. */
-sg_status sg_report_comparison_text(const sg_comparison *comparison, FILE *out);
 
 #endif

@@ -7,16 +7,18 @@
 #include <stdlib.h>
 
 static const struct {
-    const char *name, *title;
+    const char *name, *title, *rule;
     double paper_p_d, paper_p_fa;
 } detectors[SG_DETECTORS] = {
-    [SG_DETECTOR_THRESHOLD_BOTH] = {"threshold_both", "threshold, both below", SG_PAPER_THRESHOLD_PD,
-                                    SG_PAPER_THRESHOLD_PFA},
-    [SG_DETECTOR_THRESHOLD_EITHER] = {"threshold_either", "threshold, either below", NAN, NAN},
-    [SG_DETECTOR_KMEANS] = {"kmeans", "K-means", SG_PAPER_KMEANS_PD, SG_PAPER_KMEANS_PFA},
-    [SG_DETECTOR_EXACT_SET] = {"exact_set", "baseline: set of train sequences", NAN, NAN},
-    [SG_DETECTOR_MARKOV_2] = {"markov_2", "baseline: Markov chain, order 2", NAN, NAN},
-    [SG_DETECTOR_MARKOV_3] = {"markov_3", "baseline: Markov chain, order 3", NAN, NAN},
+    [SG_DETECTOR_THRESHOLD_BOTH] = {"threshold_both", "threshold, both below", "mean - variance of train",
+                                    SG_PAPER_THRESHOLD_PD, SG_PAPER_THRESHOLD_PFA},
+    [SG_DETECTOR_THRESHOLD_EITHER] = {"threshold_either", "threshold, either below",
+                                      "mean - variance of train", NAN, NAN},
+    [SG_DETECTOR_KMEANS] = {"kmeans", "K-means", "two clusters of test", SG_PAPER_KMEANS_PD,
+                            SG_PAPER_KMEANS_PFA},
+    [SG_DETECTOR_EXACT_SET] = {"exact_set", "baseline: set of train sequences", "train dialogs", NAN, NAN},
+    [SG_DETECTOR_MARKOV_2] = {"markov_2", "baseline: Markov chain, order 2", "leave-one-out", NAN, NAN},
+    [SG_DETECTOR_MARKOV_3] = {"markov_3", "baseline: Markov chain, order 3", "leave-one-out", NAN, NAN},
 };
 
 static const struct {
@@ -32,12 +34,12 @@ static const struct {
     [SG_SCORE_MARKOV_3] = {"markov_3", "Markov chain, order 3"},
 };
 
-const char *sg_detector_title(sg_detector detector)
+const char *sg_detector_title(sg_decider detector)
 {
     return detectors[detector].title;
 }
 
-const char *sg_detector_name(sg_detector detector)
+const char *sg_detector_name(sg_decider detector)
 {
     return detectors[detector].name;
 }
@@ -52,7 +54,7 @@ const char *sg_score_name(sg_score score)
     return scores[score].name;
 }
 
-bool sg_detector_paper(sg_detector detector, double *p_d, double *p_fa)
+bool sg_detector_paper(sg_decider detector, double *p_d, double *p_fa)
 {
     *p_d = detectors[detector].paper_p_d;
     *p_fa = detectors[detector].paper_p_fa;
@@ -84,8 +86,13 @@ static sg_status allocate(sg_detection *d, int classes)
 {
     d->classes = classes;
     SG_TRY(sg_alloc(&d->known, classes, "known classes"));
-    for (int i = 0; i < SG_DETECTORS; i++)
-        SG_TRY(sg_alloc(&d->detector[i].abnormal, classes, "verdicts"));
+    for (int i = 0; i < SG_DETECTORS; i++) {
+        sg_verdicts *row = &d->detector[i];
+        *row = (sg_verdicts){.model = "-", .runs = i < SG_NETWORK_DETECTORS, .limit = NAN};
+        snprintf(row->detector, sizeof row->detector, "%s", detectors[i].name);
+        snprintf(row->rule, sizeof row->rule, "%s", detectors[i].rule);
+        SG_TRY(sg_alloc(&row->abnormal, classes, "verdicts"));
+    }
     for (int i = 0; i < SG_SCORES; i++)
         SG_TRY(sg_alloc(&d->score[i], classes, "scores"));
     return SG_OK;
@@ -146,23 +153,9 @@ static sg_status run_markov(sg_detection *d, const sg_corpus *corpus, const int6
         d->score[score][j] = sg_markov_log_likelihood(&chain, sequence, corpus->class_length[j]);
         d->detector[detector].abnormal[j] = d->score[score][j] < *limit;
     }
+    d->detector[detector].limit = *limit;
     sg_markov_free(&chain);
     return status;
-}
-
-static void rate_detector(const sg_detection *d, sg_detector_result *r, const int64_t *test)
-{
-    int64_t detections = 0, alarms = 0, unique_detections = 0, unique_alarms = 0;
-    for (int j = 0; j < d->classes; j++) {
-        if (test[j] == 0 || !r->abnormal[j])
-            continue;
-        *(d->known[j] ? &alarms : &detections) += test[j];
-        *(d->known[j] ? &unique_alarms : &unique_detections) += 1;
-    }
-    r->p_d = sg_rate_make(detections, d->test_new);
-    r->p_fa = sg_rate_make(alarms, d->test_known);
-    r->p_d_unique = sg_rate_make(unique_detections, d->test_unique_new);
-    r->p_fa_unique = sg_rate_make(unique_alarms, d->test_unique - d->test_unique_new);
 }
 
 static sg_status trace_rocs(sg_detection *d, const int64_t *test)
@@ -195,7 +188,7 @@ static sg_status run_all(sg_detection *d, const sg_corpus *corpus, const sg_clas
     SG_TRY(run_markov(d, corpus, train, 2, options->markov_alpha));
     SG_TRY(run_markov(d, corpus, train, 3, options->markov_alpha));
     for (int i = 0; i < SG_DETECTORS; i++)
-        rate_detector(d, &d->detector[i], test);
+        sg_verdicts_count(&d->detector[i], d->detector[i].abnormal, d->known, test, d->classes);
     return trace_rocs(d, test);
 }
 

@@ -6,12 +6,12 @@
 #ifndef SG_EXPERIMENT_DETECTION_H
 #define SG_EXPERIMENT_DETECTION_H
 
-#include "base/rates.h"
 #include "corpus/class_counts.h"
 #include "detect/kmeans.h"
 #include "detect/roc.h"
 #include "detect/threshold.h"
 #include "engine/engine.h"
+#include "experiment/verdicts.h"
 
 typedef enum {
     SG_DETECTOR_THRESHOLD_BOTH,   /* lambda rule, both moments below */
@@ -21,7 +21,7 @@ typedef enum {
     SG_DETECTOR_MARKOV_2,         /* baseline: Markov chain of order 2, limit from the train split */
     SG_DETECTOR_MARKOV_3,
     SG_DETECTORS
-} sg_detector;
+} sg_decider;
 
 enum { SG_NETWORK_DETECTORS = SG_DETECTOR_EXACT_SET }; /* the detectors before it need a network */
 
@@ -41,13 +41,13 @@ typedef enum {
 enum { SG_NETWORK_SCORES = SG_SCORE_MARKOV_2 }; /* the scores before it come from a network */
 
 /* Names for people ("threshold, both below") and for files and JSON ("threshold_both"). */
-const char *sg_detector_title(sg_detector detector);
-const char *sg_detector_name(sg_detector detector);
+const char *sg_detector_title(sg_decider detector);
+const char *sg_detector_name(sg_decider detector);
 const char *sg_score_title(sg_score score);
 const char *sg_score_name(sg_score score);
 
 /* The paper's Table VI where it has the detector; false, with NaN, where not. */
-bool sg_detector_paper(sg_detector detector, double *p_d, double *p_fa);
+bool sg_detector_paper(sg_decider detector, double *p_d, double *p_fa);
 
 typedef struct {
     uint64_t seed;       /* of K-means */
@@ -61,12 +61,6 @@ typedef struct {
     }
 
 typedef struct {
-    bool *abnormal;                  /* [N] verdict on each class of the corpus, whatever its split */
-    sg_rate p_d, p_fa;               /* over dialogs of the test split */
-    sg_rate p_d_unique, p_fa_unique; /* each class of the test split counted once */
-} sg_detector_result;
-
-typedef struct {
     int classes; /* N */
     bool *known; /* [N] the train split holds the class */
     int64_t train_dialogs, test_dialogs, test_new, test_known;
@@ -77,9 +71,9 @@ typedef struct {
     double markov_limit[2]; /* of orders 2 and 3 */
     double markov_alpha;    /* of the options */
 
-    sg_detector_result detector[SG_DETECTORS];
-    double *score[SG_SCORES]; /* [N] */
-    sg_roc roc[SG_SCORES];    /* over the test split */
+    sg_verdicts detector[SG_DETECTORS]; /* without a model's name; runs is 1, of baselines 0 */
+    double *score[SG_SCORES];           /* [N] */
+    sg_roc roc[SG_SCORES];              /* over the test split */
 } sg_detection;
 
 /* Runs everything.  `outputs` has one entry for each class of the corpus, in order.  SG_E_CONFIG: no train or

@@ -3,8 +3,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "detect/markov.h"
+#include "detect/outputs.h"
 #include "detect/prefix_limits.h"
-#include "detect/prefix_outputs.h"
 #include "detect/quantile.h"
 #include <math.h>
 #include <stdlib.h>
@@ -116,7 +116,7 @@ static sg_status limit_beginnings(const sg_early *e, const double *score, double
 
 static sg_status add_markov(sg_early *e, const sg_corpus *corpus, const sg_detection *d, int order)
 {
-    const sg_detector detector = order == 2 ? SG_DETECTOR_MARKOV_2 : SG_DETECTOR_MARKOV_3;
+    const sg_decider detector = order == 2 ? SG_DETECTOR_MARKOV_2 : SG_DETECTOR_MARKOV_3;
     double *score = NULL, *limit = NULL;
     sg_early_row *r;
     sg_status status;
@@ -143,6 +143,7 @@ sg_status sg_early_open(sg_early *early, const sg_corpus *corpus, const sg_detec
     *e = (sg_early){.classes = corpus->classes, .steps = corpus->max_length};
     SG_TRY(sg_class_counts_make(&e->counts, corpus));
     SG_TRY(sg_alloc(&e->known, e->classes, "known classes"));
+    SG_TRY(sg_alloc(&e->flagged, e->classes, "verdicts"));
     SG_TRY(sg_alloc(&e->length, e->classes, "lengths"));
     memcpy(e->length, corpus->class_length, (size_t)e->classes * sizeof *e->length);
     for (int j = 0; j < e->classes; j++)
@@ -160,6 +161,7 @@ void sg_early_free(sg_early *early)
         free(early->row[i].first);
     free(early->row);
     free(early->known);
+    free(early->flagged);
     free(early->length);
     sg_class_counts_free(&early->counts);
     *early = (sg_early){0};
@@ -173,7 +175,7 @@ static sg_status flag_beginnings(sg_early *e, const char *name, const sg_model *
                                  const sg_outputs *outputs, const sg_detection *d)
 {
     for (int rule = SG_RULE_BOTH; rule <= SG_RULE_EITHER; rule++) {
-        const sg_detector detector =
+        const sg_decider detector =
             rule == SG_RULE_BOTH ? SG_DETECTOR_THRESHOLD_BOTH : SG_DETECTOR_THRESHOLD_EITHER;
         sg_early_row *r;
         SG_TRY(add_row(e, sg_detector_name(detector), name, &r));
@@ -216,7 +218,7 @@ sg_status sg_early_run(const sg_early *early, const char *name, const sg_model *
     }
     SG_TRY(open_test_prefixes(early, corpus, &prefixes));
     snprintf(what, sizeof what, "model %s, early detection", name);
-    sg_status status = sg_prefix_outputs_run(engine, &model->spec, prefixes, what, outputs);
+    sg_status status = sg_outputs_run_prefixes(engine, &model->spec, prefixes, what, outputs);
     sg_prefixes_close(prefixes);
     return status;
 }
@@ -252,16 +254,15 @@ sg_status sg_early_add(sg_early *early, const char *name, const sg_model *model,
 
 /* ---- what came out ---- */
 
-void sg_early_rates(const sg_early *early, const sg_early_row *row, int k, sg_rate *p_d, sg_rate *p_fa)
+void sg_early_count(const sg_early *early, const sg_early_row *row, int k, sg_verdicts *counted)
 {
-    const int64_t *test = early->counts.count[SG_SPLIT_TEST];
-    int64_t hits[2] = {0}, total[2] = {0};
-    for (int j = 0; j < early->classes; j++) {
-        total[early->known[j]] += test[j];
-        hits[early->known[j]] += row->first[j] > 0 && row->first[j] <= k ? test[j] : 0;
-    }
-    *p_d = sg_rate_make(hits[0], total[0]);
-    *p_fa = sg_rate_make(hits[1], total[1]);
+    *counted = (sg_verdicts){.runs = strcmp(row->model, "-") != 0, .messages = k, .limit = NAN};
+    snprintf(counted->detector, sizeof counted->detector, "%s", row->detector);
+    snprintf(counted->model, sizeof counted->model, "%s", row->model);
+    for (int j = 0; j < early->classes; j++)
+        early->flagged[j] = row->first[j] > 0 && row->first[j] <= k;
+    sg_verdicts_count(counted, early->flagged, early->known, early->counts.count[SG_SPLIT_TEST],
+                      early->classes);
 }
 
 static void count_earlier(const sg_early_row *row, const sg_early_row *other, int j, int64_t dialogs,
@@ -315,4 +316,51 @@ const sg_early_row *sg_early_find(const sg_early *early, const char *detector, c
         if (strcmp(early->row[i].detector, detector) == 0 && strcmp(early->row[i].model, model) == 0)
             return &early->row[i];
     return NULL;
+}
+
+/* ---- CSV ---- */
+
+sg_status sg_report_early(const sg_early *early, FILE *out)
+{
+    const int count = early->rows * early->steps;
+    sg_verdicts *rows;
+    SG_TRY(sg_alloc(&rows, count, "early detection"));
+    for (int i = 0; i < count; i++)
+        sg_early_count(early, &early->row[i / early->steps], i % early->steps + 1, &rows[i]);
+    sg_status status = sg_report_verdicts(rows, count, out);
+    free(rows);
+    return status;
+}
+
+static void put_position(sg_text_table *t, const sg_early_row *row, const sg_early_position *p)
+{
+    sg_text_table_cell(t, "%s", row->detector);
+    sg_text_table_cell(t, "%s", row->model);
+    sg_text_table_cell(t, "%lld", (long long)p->detections);
+    sg_text_table_cell(t, "%lld", (long long)p->new_dialogs);
+    sg_text_table_value(t, p->median_message, 0);
+    sg_text_table_share(t, p->median_share);
+    sg_text_table_cell(t, "%lld", (long long)p->earlier);
+    sg_text_table_cell(t, "%lld", (long long)p->later);
+    sg_text_table_cell(t, "%lld", (long long)p->false_alarms);
+}
+
+sg_status sg_report_early_positions(const sg_early *early, FILE *out)
+{
+    const sg_early_row *trie = sg_early_find(early, "prefix_trie_exact_set", "-");
+    sg_status status = SG_OK;
+    sg_text_table t;
+    sg_text_table_open(&t, SG_STYLE_CSV);
+    sg_text_table_heads(&t, "detector,model,detections,new,median_message,median_share,earlier_than_trie,"
+                            "later_than_trie,false_alarms");
+    for (int i = 0; i < early->rows && status == SG_OK; i++) {
+        sg_early_position p;
+        status = sg_early_position_of(early, &early->row[i], trie, &p);
+        if (status == SG_OK)
+            put_position(&t, &early->row[i], &p);
+    }
+    if (status == SG_OK)
+        status = sg_text_table_write(&t, out);
+    sg_text_table_free(&t);
+    return status;
 }

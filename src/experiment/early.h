@@ -24,7 +24,6 @@
 #ifndef SG_EXPERIMENT_EARLY_H
 #define SG_EXPERIMENT_EARLY_H
 
-#include "base/text_table.h"
 #include "experiment/detection.h"
 #include "model/model.h"
 
@@ -37,6 +36,7 @@ typedef struct {
     int classes, steps; /* N, L */
     uint16_t *length;   /* [N] */
     bool *known;        /* [N] */
+    bool *flagged;      /* [N] room for sg_early_count */
     sg_class_counts counts;
     int rows;
     size_t capacity;
@@ -62,8 +62,8 @@ sg_status sg_early_add_outputs(sg_early *early, const char *name, const sg_model
                                const sg_corpus *corpus, const sg_outputs *outputs,
                                const sg_detection *detection);
 
-/* What a detector has flagged by message k: shares of all new and of all known dialogs of the test split. */
-void sg_early_rates(const sg_early *early, const sg_early_row *row, int k, sg_rate *p_d, sg_rate *p_fa);
+/* What a detector has flagged by message k, of all new and of all known dialogs of the test split. */
+void sg_early_count(const sg_early *early, const sg_early_row *row, int k, sg_verdicts *counted);
 
 /* When it flags new dialogs. */
 typedef struct {
@@ -82,15 +82,11 @@ sg_status sg_early_position_of(const sg_early *early, const sg_early_row *row, c
 /* NULL if there is none. */
 const sg_early_row *sg_early_find(const sg_early *early, const char *detector, const char *model);
 
-/* CSV, a row for each detector and k: detector, model, k, p_d, p_d_low, p_d_high, detections, new, p_fa,
- * p_fa_low, p_fa_high, false_alarms, known. */
+/* CSV, a row for each detector and k, as verdicts.h has them. */
 sg_status sg_report_early(const sg_early *early, FILE *out);
 
 /* CSV, a row for each detector: detector, model, detections, new, median_message, median_share,
  * earlier_than_trie, later_than_trie, false_alarms. */
 sg_status sg_report_early_positions(const sg_early *early, FILE *out);
-
-/* Markdown: both, at some k, and what they say in words. */
-sg_status sg_report_early_text(const sg_early *early, FILE *out);
 
 #endif

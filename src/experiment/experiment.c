@@ -96,7 +96,38 @@ static sg_status find_differences(const sg_experiment *e, const sg_experiment_ru
     return SG_OK;
 }
 
-/* The same for a run of which there is only a record. */
+/* The same for a frozen run, by the settings of its model where they are known. */
+static sg_status find_frozen_differences(const sg_experiment *e, const sg_experiment_run *run,
+                                         const sg_corpus *corpus, char what[SG_TEXT_MAX])
+{
+    const char *settings = sg_frozen_settings(&e->frozen, e->model[run->model]);
+    sg_config wanted = e->model_config[run->model], there = wanted;
+    what[0] = '\0';
+    if (settings[0]) {
+        SG_TRY(sg_config_defaults(&there));
+        SG_TRY(sg_options_read_ini_text(sg_config_table, &there, settings, "provenance.json"));
+        there.seed = wanted.seed; /* of the first run */
+    }
+    if (sg_options_differences(sg_config_table, &there, &wanted, is_no_matter, what, SG_TEXT_MAX) == 0 &&
+        !sg_frozen_is_of(&e->frozen, corpus))
+        snprintf(what, SG_TEXT_MAX, "the corpus");
+    return SG_OK;
+}
+
+/* A frozen experiment has the runs that its files hold, and no others. */
+static sg_status look_at_frozen(const sg_experiment *e, sg_experiment_run *run, const sg_corpus *corpus)
+{
+    char what[SG_TEXT_MAX];
+    run->complete = sg_frozen_has(&e->frozen, e->model[run->model], run->seed);
+    if (!run->complete)
+        return SG_OK;
+    SG_TRY(find_frozen_differences(e, run, corpus, what));
+    return what[0] ? sg_fail(SG_E_CONFIG, "%s in %s was trained with other settings (%s)", run->name,
+                             e->folder, what)
+                   : SG_OK;
+}
+
+/* What find_differences says, of a run of which there is only a record. */
 static sg_status find_recorded_differences(const sg_experiment *e, const sg_experiment_run *run,
                                            const sg_corpus *corpus, char what[SG_TEXT_MAX])
 {
@@ -144,8 +175,10 @@ sg_status sg_experiment_make(sg_experiment *experiment, const sg_config *config,
     *experiment = (sg_experiment){.config = config, .folder = folder, .classes = corpus->classes};
     SG_TRY(list_models(experiment));
     SG_TRY(list_runs(experiment));
+    SG_TRY(sg_frozen_read(&experiment->frozen, folder));
     for (int i = 0; i < experiment->count; i++)
-        SG_TRY(look_at_run(experiment, &experiment->run[i], corpus, force));
+        SG_TRY(experiment->frozen.runs ? look_at_frozen(experiment, &experiment->run[i], corpus)
+                                       : look_at_run(experiment, &experiment->run[i], corpus, force));
     return SG_OK;
 }
 
@@ -160,5 +193,6 @@ int sg_experiment_complete(const sg_experiment *experiment, int model)
 void sg_experiment_free(sg_experiment *experiment)
 {
     free(experiment->run);
+    sg_frozen_free(&experiment->frozen);
     *experiment = (sg_experiment){0};
 }

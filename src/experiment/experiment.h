@@ -4,14 +4,15 @@
  *   DIR/runs/model1.0_seed1/ ...  folders of runs (train/run.h), with log.txt
  *   DIR/records/model1.0_seed1.h5 the outputs of each run's network (experiment/record.h), used if its folder
  *                                 is missing
- *   DIR/runs.csv table5.{csv,md} table6.{csv,md} history_model1.0.csv moments_model1.0_{train,test}.csv ...
- *   DIR/comparison.{csv,md} paired.csv early.{csv,md} roc_model1.0_<score>.csv roc_<score>.csv ...
- *   DIR/corpus.json DIR/provenance.json
+ *   DIR/runs.csv table5.csv table6.csv comparison.csv paired.csv together.csv early.csv early_position.csv
+ *   DIR/history.csv moments.csv roc.csv   lines of all runs, model and seed in front; or frozen (frozen.h)
+ *   DIR/corpus.json provenance.json
  */
 #ifndef SG_EXPERIMENT_EXPERIMENT_H
 #define SG_EXPERIMENT_EXPERIMENT_H
 
 #include "corpus/corpus.h"
+#include "experiment/frozen.h"
 #include "experiment/tables.h"
 #include "train/config.h"
 #include "train/run.h"
@@ -38,6 +39,7 @@ typedef struct {
     sg_config model_config[SG_MODELS_MAX];
     char model_ini[SG_MODELS_MAX][SG_PATH_MAX];
     sg_experiment_run *run;
+    sg_frozen frozen; /* with runs: all there is of the experiment's */
 } sg_experiment;
 
 /* Lists the runs, and looks at what is there of them already.  SG_E_CONFIG: an unknown model, or a finished

@@ -29,36 +29,6 @@ void sg_record_free(sg_record *record)
 
 /* ---- writing ---- */
 
-static sg_status write_probabilities(sg_h5 *file, const sg_outputs *outputs, int classes)
-{
-    int64_t *first = NULL, kept = 0;
-    int32_t *class = NULL;
-    float *probability = NULL;
-    const int64_t all = (int64_t)outputs->count * classes, edges = outputs->count + 1;
-    sg_status status;
-    for (int64_t i = 0; i < all; i++)
-        kept += outputs->probabilities[i] >= SG_RECORD_LEAST;
-    SG_TRY_GOTO(status, done, sg_alloc(&first, edges, "record"));
-    SG_TRY_GOTO(status, done, sg_alloc(&class, kept, "record"));
-    SG_TRY_GOTO(status, done, sg_alloc(&probability, kept, "record"));
-    kept = 0;
-    for (int64_t i = 0; i < all; i++) {
-        if (outputs->probabilities[i] >= SG_RECORD_LEAST) {
-            class[kept] = (int32_t)(i % classes);
-            probability[kept++] = outputs->probabilities[i];
-        }
-        first[i / classes + 1] = kept;
-    }
-    SG_TRY_GOTO(status, done, sg_h5_write(file, "/answers/first", H5T_NATIVE_INT64, 1, &edges, true, first));
-    SG_TRY_GOTO(status, done, sg_h5_write(file, "/answers/class", H5T_NATIVE_INT32, 1, &kept, true, class));
-    status = sg_h5_write(file, "/answers/probability", H5T_NATIVE_FLOAT, 1, &kept, true, probability);
-done:
-    free(first);
-    free(class);
-    free(probability);
-    return status;
-}
-
 static sg_status write_answers(sg_h5 *file, const sg_record *record)
 {
     const sg_outputs *o = &record->outputs, *b = &record->beginnings;
@@ -67,8 +37,6 @@ static sg_status write_answers(sg_h5 *file, const sg_record *record)
     SG_TRY(sg_h5_write(file, "/answers/p_max", H5T_NATIVE_FLOAT, 1, &n, true, o->p_max));
     SG_TRY(sg_h5_write(file, "/answers/skewness", H5T_NATIVE_DOUBLE, 1, &n, true, o->skewness));
     SG_TRY(sg_h5_write(file, "/answers/kurtosis", H5T_NATIVE_DOUBLE, 1, &n, true, o->kurtosis));
-    if (o->probabilities)
-        SG_TRY(write_probabilities(file, o, record->model.spec.classes));
     if (beginnings == 0)
         return SG_OK;
     SG_TRY(sg_h5_write(file, "/beginnings/skewness", H5T_NATIVE_DOUBLE, 1, &beginnings, true, b->skewness));

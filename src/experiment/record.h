@@ -1,13 +1,15 @@
 /* record.h: what is kept of a run when its weights are not: what the network said of every class of its
- * corpus, and how it was trained.  Enough for every table and figure of an experiment, at a twentieth of the
- * size of a model.
+ * corpus, and how it was trained.  Enough for every table of the run, in about 110 kB at the paper's size.
  *
  * HDF5, root attributes format "sipgpu-record", version 1, and all of a model file (model.h) but /params;
- * /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally /answers/{first i64 [N+1],
- * class i32, probability f32}: of class j the outputs first[j] .. first[j+1]-1, those of at least
- * SG_RECORD_LEAST; optionally /beginnings/{skewness, kurtosis} f64, of every beginning of the test split's
- * dialogs (prefix_outputs.h); /history: the lines of history.csv; attributes of /training: origin, the JSON
- * of sg_run_origin, and inference, the engine that gave the answers.
+ * /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally /beginnings/{skewness,
+ * kurtosis} f64, of every beginning of the test split's dialogs (detect/outputs.h); /history: the lines of
+ * history.csv; attributes of /training: origin, the JSON of sg_run_origin, and inference, the engine that
+ * gave the answers.
+ *
+ * Older records, 1.4 to 2 MB, also have /answers/{first i64 [N+1], class i32, probability f32}: of class j
+ * the outputs first[j] .. first[j+1]-1, those of at least SG_RECORD_LEAST.  With them several runs can be
+ * pooled by mean or envelope without their models.
  */
 #ifndef SG_EXPERIMENT_RECORD_H
 #define SG_EXPERIMENT_RECORD_H
@@ -29,7 +31,8 @@ typedef struct {
 /* Sets outputs below SG_RECORD_LEAST to 0, so that what is computed from them is what a record will give. */
 void sg_record_trim(sg_outputs *outputs, int classes);
 
-/* Writes a record; the model's configuration is written without the path of its corpus. */
+/* Writes a record, without the probabilities; the model's configuration is written without the path of its
+ * corpus. */
 sg_status sg_record_write(const sg_record *record, const char *path);
 
 /* Reads and checks a whole file.  Release with sg_record_free, also after a failure. */

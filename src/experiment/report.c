@@ -5,13 +5,6 @@
 
 static const double paper_p_d[SG_SPLITS] = {SG_PAPER_PD_TRAIN, SG_PAPER_PD_VALIDATION, SG_PAPER_PD_TEST};
 
-static sg_status finish(sg_text_table *table, FILE *out)
-{
-    sg_status status = sg_text_table_write(table, out);
-    sg_text_table_free(table);
-    return status;
-}
-
 sg_status sg_report_evaluation(const sg_evaluation evaluation[SG_SPLITS], unsigned splits,
                                sg_table_style style, FILE *out)
 {
@@ -40,27 +33,21 @@ sg_status sg_report_evaluation(const sg_evaluation evaluation[SG_SPLITS], unsign
         sg_text_table_cell(&t, "%d", e->unique_known);
         sg_text_table_share(&t, e->p_d_unique.value);
     }
-    return finish(&t, out);
+    return sg_text_table_finish(&t, out);
 }
 
-static sg_status report_rates(const sg_detection *d, bool unique, sg_table_style style, FILE *out)
+sg_status sg_report_detection(const sg_detection *detection, bool unique, FILE *out)
 {
     sg_text_table t;
-    sg_text_table_open(&t, style);
-    sg_text_table_head(&t, "detector", "detector");
-    if (!unique) {
-        sg_text_table_head(&t, "paper P_D", "paper_p_d");
-        sg_text_table_head(&t, "paper P_FA", "paper_p_fa");
-    }
+    sg_text_table_open(&t, SG_STYLE_TEXT);
+    sg_text_table_heads(&t, unique ? "detector" : "detector,paper P_D,paper P_FA");
     sg_text_table_head_rate(&t, "P_D", "p_d");
     sg_text_table_head_rate(&t, "P_FA", "p_fa");
     for (int i = 0; i < SG_DETECTORS; i++) {
-        const sg_detector_result *r = &d->detector[i];
+        const sg_verdicts *r = &detection->detector[i];
         double p_d, p_fa;
-        sg_detector_paper((sg_detector)i, &p_d, &p_fa);
-        sg_text_table_cell(&t, "%s",
-                           style == SG_STYLE_CSV ? sg_detector_name((sg_detector)i)
-                                                 : sg_detector_title((sg_detector)i));
+        sg_detector_paper((sg_decider)i, &p_d, &p_fa);
+        sg_text_table_cell(&t, "%s", sg_detector_title((sg_decider)i));
         if (!unique) {
             sg_text_table_share(&t, p_d);
             sg_text_table_share(&t, p_fa);
@@ -68,17 +55,7 @@ static sg_status report_rates(const sg_detection *d, bool unique, sg_table_style
         sg_text_table_rate(&t, unique ? &r->p_d_unique : &r->p_d);
         sg_text_table_rate(&t, unique ? &r->p_fa_unique : &r->p_fa);
     }
-    return finish(&t, out);
-}
-
-sg_status sg_report_detection(const sg_detection *detection, sg_table_style style, FILE *out)
-{
-    return report_rates(detection, false, style, out);
-}
-
-sg_status sg_report_detection_unique(const sg_detection *detection, sg_table_style style, FILE *out)
-{
-    return report_rates(detection, true, style, out);
+    return sg_text_table_finish(&t, out);
 }
 
 static void limit_row(sg_text_table *t, const char *title, const char *name, double paper, double value)
@@ -107,7 +84,7 @@ sg_status sg_report_limits(const sg_detection *detection, sg_table_style style, 
     limit_row(&t, "K-means, high centroid, kurtosis", "kmeans_high_kurtosis", NAN, km->centroid[1][1]);
     limit_row(&t, "Markov chain, order 2 (nats)", "markov_2", NAN, detection->markov_limit[0]);
     limit_row(&t, "Markov chain, order 3 (nats)", "markov_3", NAN, detection->markov_limit[1]);
-    return finish(&t, out);
+    return sg_text_table_finish(&t, out);
 }
 
 static double p_d_at(const sg_roc *roc, double p_fa)
@@ -137,7 +114,7 @@ sg_status sg_report_auc(const sg_detection *detection, sg_table_style style, FIL
         sg_text_table_share(&t, p_d_at(roc, 0.01));
         sg_text_table_share(&t, p_d_at(roc, 0.05));
     }
-    return finish(&t, out);
+    return sg_text_table_finish(&t, out);
 }
 
 static void put_outputs(FILE *out, const sg_outputs *outputs, int j)
@@ -155,24 +132,31 @@ static void put_verdicts(FILE *out, const sg_detection *detection, int j)
 static void put_verdict_heads(FILE *out)
 {
     for (int i = 0; i < SG_DETECTORS; i++)
-        fprintf(out, ",%s", sg_detector_name((sg_detector)i));
+        fprintf(out, ",%s", sg_detector_name((sg_decider)i));
+}
+
+void sg_report_moments_head(FILE *out)
+{
+    fputs("model,seed,split,class,length,dialogs,known,argmax,p_max,skewness,kurtosis", out);
+    put_verdict_heads(out);
+    fputc('\n', out);
 }
 
 void sg_report_moments(const sg_detection *detection, const sg_corpus *corpus, const sg_class_counts *counts,
-                       const sg_outputs *outputs, sg_split split, FILE *out)
+                       const sg_outputs *outputs, const char *model, int64_t seed, FILE *out)
 {
-    fputs("class,length,dialogs,known,argmax,p_max,skewness,kurtosis", out);
-    put_verdict_heads(out);
-    fputc('\n', out);
-    for (int j = 0; j < detection->classes; j++) {
-        if (counts->count[split][j] == 0)
-            continue;
-        fprintf(out, "%d,%d,%lld,%d", j, corpus->class_length[j], (long long)counts->count[split][j],
-                detection->known[j]);
-        put_outputs(out, outputs, j);
-        put_verdicts(out, detection, j);
-        fputc('\n', out);
-    }
+    static const sg_split splits[] = {SG_SPLIT_TRAIN, SG_SPLIT_TEST};
+    for (size_t s = 0; s < sizeof splits / sizeof *splits; s++)
+        for (int j = 0; j < detection->classes; j++) {
+            const int64_t dialogs = counts->count[splits[s]][j];
+            if (dialogs == 0)
+                continue;
+            fprintf(out, "%s,%lld,%s,%d,%d,%lld,%d", model, (long long)seed, sg_split_name(splits[s]), j,
+                    corpus->class_length[j], (long long)dialogs, detection->known[j]);
+            put_outputs(out, outputs, j);
+            put_verdicts(out, detection, j);
+            fputc('\n', out);
+        }
 }
 
 void sg_report_dialogs(const sg_detection *detection, const sg_corpus *corpus, const sg_outputs *outputs,
@@ -230,25 +214,18 @@ void sg_report_classes(const sg_corpus *corpus, const sg_class_counts *counts, c
     }
 }
 
-static void put_share(FILE *out, double share)
+void sg_report_roc_head(FILE *out)
 {
-    fputc(',', out);
-    if (!isnan(share))
-        fprintf(out, "%.10g", share);
+    fputs("model,runs,combined,seed,score_name,score,detections,false_alarms\n", out);
 }
 
-void sg_report_roc_point(const sg_roc_point *point, FILE *out)
+void sg_report_roc(const sg_roc *roc, const sg_roc_source *source, FILE *out)
 {
-    fprintf(out, "%.17g,%lld,%lld", point->score, (long long)point->detections,
-            (long long)point->false_alarms);
-    put_share(out, point->p_d);
-    put_share(out, point->p_fa);
-    fputc('\n', out);
-}
-
-void sg_report_roc(const sg_roc *roc, FILE *out)
-{
-    fputs("score,detections,false_alarms,p_d,p_fa\n", out);
+    char seed[24] = "";
+    if (source->seed >= 0)
+        snprintf(seed, sizeof seed, "%lld", (long long)source->seed);
     for (int i = 0; i < roc->count; i++)
-        sg_report_roc_point(&roc->points[i], out);
+        fprintf(out, "%s,%d,%s,%s,%s,%.17g,%lld,%lld\n", source->model, source->runs,
+                sg_combined_name(source->combined), seed, source->score, roc->points[i].score,
+                (long long)roc->points[i].detections, (long long)roc->points[i].false_alarms);
 }

@@ -14,9 +14,9 @@
 sg_status sg_report_evaluation(const sg_evaluation evaluation[SG_SPLITS], unsigned splits,
                                sg_table_style style, FILE *out);
 
-/* Table VI: a row for each detector.  sg_report_detection_unique counts each class once. */
-sg_status sg_report_detection(const sg_detection *detection, sg_table_style style, FILE *out);
-sg_status sg_report_detection_unique(const sg_detection *detection, sg_table_style style, FILE *out);
+/* Table VI for a terminal: a row for each detector, with the paper's figures; with `unique` each class
+ * counted once, without them.  verdicts.h has the CSV. */
+sg_status sg_report_detection(const sg_detection *detection, bool unique, FILE *out);
 
 /* The limits that were fitted: lambda of both moments beside the paper's, K-means centroids, Markov limits.
  */
@@ -25,11 +25,12 @@ sg_status sg_report_limits(const sg_detection *detection, sg_table_style style, 
 /* Area under the curve of each score, and P_D at the largest P_FA that is at most 0, 1% and 5%. */
 sg_status sg_report_auc(const sg_detection *detection, sg_table_style style, FILE *out);
 
-/* CSV, one row for each class of the split: class, length, dialogs, known, argmax (number of an output of the
- * network), p_max, skewness, kurtosis, and 0 or 1 from each detector.  Figures 2 to 4 are drawn from these.
- */
+/* CSV, one row for each class of the train split, then of the test split: model, seed, split, class, length,
+ * dialogs, known, argmax (number of an output of the network), p_max, skewness, kurtosis, and 0 or 1 from
+ * each detector.  Figures 2 to 4 are drawn from these. */
+void sg_report_moments_head(FILE *out);
 void sg_report_moments(const sg_detection *detection, const sg_corpus *corpus, const sg_class_counts *counts,
-                       const sg_outputs *outputs, sg_split split, FILE *out);
+                       const sg_outputs *outputs, const char *model, int64_t seed, FILE *out);
 
 /* CSV, one row for each dialog of the test split; `rule` decides the column `abnormal`. */
 void sg_report_dialogs(const sg_detection *detection, const sg_corpus *corpus, const sg_outputs *outputs,
@@ -40,8 +41,18 @@ void sg_report_dialogs(const sg_detection *detection, const sg_corpus *corpus, c
 void sg_report_classes(const sg_corpus *corpus, const sg_class_counts *counts, const sg_outputs *outputs,
                        const int32_t *class_of, const bool *known, FILE *out);
 
-/* CSV, one row for each point; and the row of one point alone. */
-void sg_report_roc_point(const sg_roc_point *point, FILE *out);
-void sg_report_roc(const sg_roc *roc, FILE *out);
+/* What a curve is of. */
+typedef struct {
+    const char *model; /* "-": no network */
+    int runs;          /* 0: no network */
+    sg_combined combined;
+    int64_t seed; /* of the only run; -1: none or several */
+    const char *score;
+} sg_roc_source;
+
+/* CSV, one row for each point: model, runs, combined, seed, score_name, score, detections, false_alarms.  The
+ * last point of a curve flags everything, so its counts are those of all new and all known dialogs. */
+void sg_report_roc_head(FILE *out);
+void sg_report_roc(const sg_roc *roc, const sg_roc_source *source, FILE *out);
 
 #endif

@@ -288,9 +288,12 @@ sg_status sg_experiment_train(sg_experiment *e, const sg_runner_options *options
     char device[512];
     const int at_once = runs_at_once(e);
     int missing = 0;
-    SG_TRY(sg_experiment_write_settings(e, true));
     for (int i = 0; i < e->count; i++)
         missing += !e->run[i].complete;
+    if (missing > 0 && e->frozen.runs)
+        return sg_fail(SG_E_CONFIG, "%s holds frozen results, which no run can join; --out another folder",
+                       e->folder);
+    SG_TRY(sg_experiment_write_settings(e, true));
     if (missing == 0)
         return SG_OK;
     SG_TRY(name_device(e->config, device));

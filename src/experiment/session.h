@@ -7,10 +7,9 @@
 #include "base/json.h"
 #include "base/options.h"
 #include "corpus/class_counts.h"
-#include "engine/engine.h"
+#include "detect/detector.h"
 #include "experiment/ensemble.h"
 #include "experiment/record.h"
-#include "model/model.h"
 
 typedef struct {
     char model[SG_TEXT_MAX], corpus[SG_TEXT_MAX], device[SG_TEXT_MAX];
@@ -44,7 +43,9 @@ typedef struct {
                 "what several models say: of each output the mean, or the largest (envelope)")
 
 typedef struct {
-    sg_model model;
+    sg_detector *detector; /* NULL for a session from a record */
+    sg_model recorded;     /* of such a session, without weights */
+    const sg_model *model; /* either's */
     sg_corpus corpus;
     sg_class_counts counts;
     int32_t *class_of;  /* [corpus.classes] the model's output for each class of the corpus, or -1 */
@@ -58,6 +59,9 @@ typedef struct {
     double seconds;     /* inference */
 } sg_session;
 
+/* What the options say of the engine; SG_E_USAGE for an unknown device. */
+sg_status sg_session_engine_options(const sg_session_options *options, sg_engine_options *engine);
+
 /* Reads both files and runs the network over all classes of the corpus.  A corpus of other classes than the
  * model's is fine; its alphabet must be the model's, and its dialogs no longer than the model's L
  * (SG_E_CONFIG).  So does each model of options->with, which must be of the first one's classes
@@ -66,24 +70,15 @@ typedef struct {
 sg_status sg_session_open(sg_session *session, const sg_session_options *options);
 void sg_session_close(sg_session *session);
 
-/* The same from a record instead of a model and an engine: the session's model has no weights.  The corpus
+/* The same from a record instead of a model and an engine: the session's model has no detector.  The corpus
  * must be the one that it was trained on (SG_E_CONFIG).  What the session does not hold stays in *record, to
  * be released with sg_record_free. */
 sg_status sg_session_open_record(sg_session *session, const char *path, const char *corpus,
                                  sg_record *record);
 
-/* Opens an engine with the session's model loaded, for more than sg_session_open has run. */
-sg_status sg_session_engine(const sg_session *session, const sg_session_options *options, sg_engine **engine);
-
 /* "1.0", "2.1", and "1.0-mask" where the padding is not the paper's: layers, dropout, padding; "all" of
  * models of several kinds. */
 void sg_session_model_name(const sg_session *session, char name[16]);
-
-/* What `model` says of each class of the corpus, into *outputs, which this allocates, with all probabilities
- * if asked for; the engine is one for the model's spec.  *seconds receives what the network alone took.
- * SG_E_CONFIG: a dialog is longer than the model's L. */
-sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_corpus *corpus,
-                           bool probabilities, sg_outputs *outputs, double *seconds);
 
 /* {"command", "model", "corpus", "corpus_digest", "model_seed", "model_epoch", "device", "precision", ...} to
  * which a command adds its results. */

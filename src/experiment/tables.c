@@ -18,8 +18,8 @@ void sg_run_result_make(sg_run_result *result, const char *model, int64_t seed, 
     result->lambda_skewness = detection->threshold.skewness.lambda;
     result->lambda_kurtosis = detection->threshold.kurtosis.lambda;
     for (int i = 0; i < SG_DETECTORS; i++) {
-        result->detector_p_d[i] = detection->detector[i].p_d.value;
-        result->detector_p_fa[i] = detection->detector[i].p_fa.value;
+        result->detector[i] = detection->detector[i];
+        result->detector[i].abnormal = NULL;
     }
     for (int i = 0; i < SG_SCORES; i++)
         result->auc[i] = detection->roc[i].auc;
@@ -66,9 +66,9 @@ static void runs_heads(sg_text_table *t)
     sg_text_table_head(t, "lambda_skewness", "lambda_skewness");
     sg_text_table_head(t, "lambda_kurtosis", "lambda_kurtosis");
     for (int i = 0; i < SG_DETECTORS; i++) {
-        snprintf(name, sizeof name, "%s_p_d", sg_detector_name((sg_detector)i));
+        snprintf(name, sizeof name, "%s_p_d", sg_detector_name((sg_decider)i));
         sg_text_table_head(t, name, name);
-        snprintf(name, sizeof name, "%s_p_fa", sg_detector_name((sg_detector)i));
+        snprintf(name, sizeof name, "%s_p_fa", sg_detector_name((sg_decider)i));
         sg_text_table_head(t, name, name);
     }
     for (int i = 0; i < SG_SCORES; i++) {
@@ -89,8 +89,8 @@ static void runs_row(sg_text_table *t, const sg_run_result *r)
     sg_text_table_value(t, r->lambda_skewness, 0);
     sg_text_table_value(t, r->lambda_kurtosis, 0);
     for (int i = 0; i < SG_DETECTORS; i++) {
-        sg_text_table_value(t, r->detector_p_d[i], 0);
-        sg_text_table_value(t, r->detector_p_fa[i], 0);
+        sg_text_table_value(t, r->detector[i].p_d.value, 0);
+        sg_text_table_value(t, r->detector[i].p_fa.value, 0);
     }
     for (int i = 0; i < SG_SCORES; i++)
         sg_text_table_value(t, r->auc[i], 0);
@@ -103,22 +103,15 @@ sg_status sg_report_runs(const sg_run_result *runs, int count, FILE *out)
     runs_heads(&t);
     for (int i = 0; i < count; i++)
         runs_row(&t, &runs[i]);
-    sg_status status = sg_text_table_write(&t, out);
-    sg_text_table_free(&t);
-    return status;
+    return sg_text_table_finish(&t, out);
 }
 
 /* ---- Tables V and VI ---- */
 
-/* A figure of a run: the array `offset` bytes into sg_run_result, at `index`. */
-typedef struct {
-    size_t offset;
-    int index;
-} figure;
-
-static double figure_of(const sg_run_result *run, figure f)
+/* A figure of a run: the number `offset` bytes into sg_run_result. */
+static double figure_of(const sg_run_result *run, size_t offset)
 {
-    return ((const double *)((const char *)run + f.offset))[f.index];
+    return *(const double *)((const char *)run + offset);
 }
 
 static void spread_heads(sg_text_table *t)
@@ -134,12 +127,12 @@ static void spread_heads(sg_text_table *t)
 
 /* The cells of one figure of one model; `values` has room for `count`. */
 static void spread_cells(sg_text_table *t, const sg_run_result *runs, int count,
-                         const sg_run_result *ensemble, figure f, double paper, double *values)
+                         const sg_run_result *ensemble, size_t offset, double paper, double *values)
 {
     int used = 0;
     for (int i = 0; i < count; i++)
         if (strcmp(runs[i].model, ensemble->model) == 0)
-            values[used++] = figure_of(&runs[i], f);
+            values[used++] = figure_of(&runs[i], offset);
     const sg_spread s = sg_spread_of(values, used);
     sg_text_table_share(t, paper);
     sg_text_table_cell(t, "%d", s.count);
@@ -147,7 +140,7 @@ static void spread_cells(sg_text_table *t, const sg_run_result *runs, int count,
     sg_text_table_share(t, s.std);
     sg_text_table_share(t, s.min);
     sg_text_table_share(t, s.max);
-    sg_text_table_share(t, figure_of(ensemble, f));
+    sg_text_table_share(t, figure_of(ensemble, offset));
 }
 
 sg_status sg_report_table5(const sg_run_result *runs, int count, const sg_run_result *ensembles, int models,
@@ -167,12 +160,12 @@ sg_status sg_report_table5(const sg_run_result *runs, int count, const sg_run_re
             sg_text_table_cell(&t, "%s", sg_split_name((sg_split)s));
             sg_text_table_cell(&t, "%s", ensembles[m].model);
             /* A name with a padding of its own ("1.0-mask") is none of the paper's. */
-            spread_cells(&t, runs, count, &ensembles[m], (figure){offsetof(sg_run_result, p_d), s},
+            spread_cells(&t, runs, count, &ensembles[m],
+                         offsetof(sg_run_result, p_d) + (size_t)s * sizeof(double),
                          strchr(ensembles[m].model, '-') ? NAN : paper[s], values);
             sg_text_table_share(&t, ensembles[m].ceiling[s]);
         }
-    sg_status status = sg_text_table_write(&t, out);
-    sg_text_table_free(&t);
+    sg_status status = sg_text_table_finish(&t, out);
     free(values);
     return status;
 }
@@ -186,8 +179,8 @@ static bool is_baseline(int detector)
 sg_status sg_report_table6(const sg_run_result *runs, int count, const sg_run_result *ensembles, int models,
                            sg_table_style style, FILE *out)
 {
-    static const size_t offset[2] = {offsetof(sg_run_result, detector_p_d),
-                                     offsetof(sg_run_result, detector_p_fa)};
+    static const size_t offset[2] = {offsetof(sg_run_result, detector) + offsetof(sg_verdicts, p_d.value),
+                                     offsetof(sg_run_result, detector) + offsetof(sg_verdicts, p_fa.value)};
     const bool csv = style == SG_STYLE_CSV;
     double *values;
     SG_TRY(sg_alloc(&values, count, "figures of runs"));
@@ -202,15 +195,15 @@ sg_status sg_report_table6(const sg_run_result *runs, int count, const sg_run_re
             for (int k = 0; k < 2; k++) {
                 double paper[2] = {NAN, NAN};
                 if (strcmp(ensembles[m].model, "1.0") == 0)
-                    sg_detector_paper((sg_detector)d, &paper[0], &paper[1]);
-                sg_text_table_cell(
-                    &t, "%s", csv ? sg_detector_name((sg_detector)d) : sg_detector_title((sg_detector)d));
+                    sg_detector_paper((sg_decider)d, &paper[0], &paper[1]);
+                sg_text_table_cell(&t, "%s",
+                                   csv ? sg_detector_name((sg_decider)d) : sg_detector_title((sg_decider)d));
                 sg_text_table_cell(&t, "%s", is_baseline(d) ? "-" : ensembles[m].model);
                 sg_text_table_cell(&t, "%s", csv ? (k ? "p_fa" : "p_d") : (k ? "P_FA" : "P_D"));
-                spread_cells(&t, runs, count, &ensembles[m], (figure){offset[k], d}, paper[k], values);
+                spread_cells(&t, runs, count, &ensembles[m], offset[k] + (size_t)d * sizeof(sg_verdicts),
+                             paper[k], values);
             }
-    sg_status status = sg_text_table_write(&t, out);
-    sg_text_table_free(&t);
+    sg_status status = sg_text_table_finish(&t, out);
     free(values);
     return status;
 }
@@ -226,9 +219,9 @@ cJSON *sg_json_run(const sg_run_result *run)
         cJSON_AddNumberToObject(p_d, sg_split_name((sg_split)s), run->p_d[s]);
     cJSON *detectors = cJSON_AddObjectToObject(o, "detectors");
     for (int i = 0; i < SG_DETECTORS; i++) {
-        cJSON *d = cJSON_AddObjectToObject(detectors, sg_detector_name((sg_detector)i));
-        cJSON_AddNumberToObject(d, "p_d", run->detector_p_d[i]);
-        cJSON_AddNumberToObject(d, "p_fa", run->detector_p_fa[i]);
+        cJSON *d = cJSON_AddObjectToObject(detectors, sg_detector_name((sg_decider)i));
+        cJSON_AddNumberToObject(d, "p_d", run->detector[i].p_d.value);
+        cJSON_AddNumberToObject(d, "p_fa", run->detector[i].p_fa.value);
     }
     cJSON *auc = cJSON_AddObjectToObject(o, "auc");
     for (int i = 0; i < SG_SCORES; i++)

@@ -16,7 +16,7 @@ typedef struct {
     int64_t epochs; /* trained */
     double p_d[SG_SPLITS], ceiling[SG_SPLITS];
     double lambda_skewness, lambda_kurtosis;
-    double detector_p_d[SG_DETECTORS], detector_p_fa[SG_DETECTORS];
+    sg_verdicts detector[SG_DETECTORS]; /* without the verdicts themselves */
     double auc[SG_SCORES];
 } sg_run_result;
 

@@ -52,8 +52,8 @@ def elf_files(top: Path) -> list[Path]:
 
 def test_contents(bundle: Path, sipgpu: Sipgpu) -> None:
     wanted = ["bin/sipgpu", "tests/engine_test_reference", "tests/engine_test_engine", "tests/data/case_tiny.h5",
-              "configs/model1.0.ini", "scripts/gpu_check", "scripts/gpu/check.py", "scripts/gpu_torch.py",
-              "scripts/torch_network.py", "LICENSE", "README", "MANIFEST"]
+              "configs/model1.0.ini", "scripts/gpu_check", "scripts/gpu/check.py", "scripts/bench/gpu_torch.py",
+              "scripts/bench/torch_network.py", "LICENSE", "README", "MANIFEST"]
     if has_modules(sipgpu):
         wanted += [*(f"lib/sipgpu/{name}" for name in MODULES), "tests/cudnn_probe"]
     for name in wanted:

@@ -156,7 +156,7 @@ def test_detect_json(sipgpu: Sipgpu, corpus: Path, trained: Path, tmp_path: Path
     report = sipgpu.ok(*words, "--json", "--out", tmp_path / "out").json
     assert report["command"] == "detect" and report["rule"] == "both" and report["detection"]
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"table6.csv", "table6.md", "auc.csv", "moments_train.csv", "moments_test.csv"} <= names
+    assert names == {"limits.csv", "auc.csv", "moments.csv", "roc.csv", "comparison.csv", "paired.csv"}
     assert sipgpu.ok(*words, "--json", "--rule", "either").json["rule"] == "either"
 
 
@@ -191,7 +191,7 @@ def test_experiment_json(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     report = sipgpu.ok(*words).json
     assert len(report["runs"]) == 2 and len(report["ensembles"]) == 1
     names = {path.name for path in (tmp_path / "e").iterdir()}
-    assert {"runs.csv", "table5.csv", "table5.md", "table6.csv", "table6.md", "provenance.json", "runs"} <= names
+    assert {"runs.csv", "table5.csv", "table6.csv", "history.csv", "moments.csv", "roc.csv", "provenance.json", "runs"} <= names
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "e").rglob("model.h5")}
     assert len(before) == 2
     sipgpu.ok(*words)  # complete runs are kept

@@ -1,5 +1,5 @@
 """The comparison of detectors and early detection, as `experiment` and `detect` write them: against what the corpus says,
-against the other tables, and Markdown against CSV.
+against the other tables, and the Markdown of scripts/make_report against CSV.
 """
 
 from __future__ import annotations
@@ -7,25 +7,31 @@ from __future__ import annotations
 import csv
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from conftest import Sipgpu, settings
+from conftest import ROOT, Sipgpu, settings
+from network import Network
 
 WORDS = settings(model__units=40, model__forget_bias=3, train__epochs=40, train__batch_size=93,
                  train__learning_rate=0.005, train__lr_schedule="cosine", train__clip_norm=1)
 MODELS = ("1.0", "1.0-mask")
-COLUMNS = ["detector", "model", "runs", "combined", "rule", "p_d", "p_d_low", "p_d_high", "detections", "new", "p_fa",
+COLUMNS = ["detector", "model", "runs", "combined", "rule", "k", "p_d", "p_d_low", "p_d_high", "detections", "new", "p_fa",
            "p_fa_low", "p_fa_high", "false_alarms", "known", "sequences_detected", "sequences_new", "sequences_alarmed",
            "sequences_known", "limit"]
-EARLY_COLUMNS = ["detector", "model", "k", "p_d", "p_d_low", "p_d_high", "detections", "new", "p_fa", "p_fa_low",
-                 "p_fa_high", "false_alarms", "known"]
+CURVE_COLUMNS = ["model", "runs", "combined", "seed", "score_name", "score", "detections", "false_alarms"]
 NETWORK_SCORES = ("skewness", "kurtosis", "lower_moment", "higher_moment", "p_max", "kmeans_distance")
 BASELINE_SCORES = ("markov_2", "markov_3", "cross_correlation_largest", "cross_correlation_mean")
 Row = dict[str, str]
+
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.dont_write_bytecode = True
+from report.words import title_of  # noqa: E402
 
 
 def rows(path: Path) -> list[Row]:
@@ -51,6 +57,16 @@ def experiment(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFa
     sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", ",".join(MODELS), "--seeds", 2, "--jobs", 2,
               *WORDS)
     return folder
+
+
+@pytest.fixture(scope="module")
+def report(experiment: Path) -> Path:
+    """The experiment with its tables as Markdown."""
+    pytest.importorskip("matplotlib")
+    done = subprocess.run([sys.executable, ROOT / "scripts/make_report", "--tables", experiment], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    return experiment
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +138,12 @@ def test_columns_and_shares(comparison: list[Row], dialogs: Dialogs) -> None:
         {(m, *k) for m in MODELS for k in kinds_of_model}
 
 
-def recorded_outputs(path: Path) -> np.ndarray:
-    """[classes, classes]: what the network of a record said of every class."""
-    with h5py.File(path) as f:
-        answers = f["answers"]
-        classes = len(answers["argmax"])
-        outputs = np.zeros((classes, classes))
-        outputs[np.repeat(np.arange(classes), np.diff(answers["first"][:])), answers["class"][:]] = answers["probability"][:]
-    return outputs
+def full_outputs(experiment: Path, corpus: Path, model: str, seed: int) -> np.ndarray:
+    """[classes, classes]: what the network of a run says of every class; outputs that are next to nothing are left out."""
+    with h5py.File(corpus) as f:
+        sequences = f["classes/sequence"][()].astype(np.int64)
+    outputs = Network.read(model_of(experiment, model, seed))(sequences)
+    return np.where(outputs < 1e-7, 0, outputs)
 
 
 def normalised_moments(outputs: np.ndarray) -> list[np.ndarray]:
@@ -142,23 +156,23 @@ def normalised_moments(outputs: np.ndarray) -> list[np.ndarray]:
     return [ours / most for ours, most in zip(moments(outputs), moments(np.eye(outputs.shape[1])[0]))]
 
 
-def test_pooled_runs_follow_from_the_records(experiment: Path, corpus: Path, comparison: list[Row]) -> None:
+def test_pooled_runs_follow_from_the_networks(experiment: Path, corpus: Path, comparison: list[Row]) -> None:
     with h5py.File(corpus) as f:
         split, label, classes = f["split"][:], f["dialogs/label"][:], len(f["classes/count"])
     train, test = (np.bincount(label[split == number], minlength=classes) for number in (0, 2))
-    runs = {model: [recorded_outputs(experiment / f"records/model{model}_seed{seed}.h5") for seed in (1, 2)]
-            for model in MODELS}
+    runs = {model: [full_outputs(experiment, corpus, model, seed) for seed in (1, 2)] for model in MODELS}
     runs["all"] = [outputs for model in MODELS for outputs in runs[model]]
     for model, outputs in runs.items():
         for combined, pooled in (("mean", np.mean(outputs, axis=0)), ("envelope", np.max(outputs, axis=0))):
-            below = []
+            distance = []  # of both moments to their limits
             for moment in normalised_moments(pooled):
                 mean = np.average(moment, weights=train)
-                below.append(moment < mean - np.average((moment - mean) ** 2, weights=train))
-            for detector, flagged in (("threshold_both", below[0] & below[1]), ("threshold_either", below[0] | below[1])):
+                distance.append(moment - (mean - np.average((moment - mean) ** 2, weights=train)))
+            for detector, nearest in (("threshold_both", np.max(distance, axis=0)), ("threshold_either", np.min(distance, axis=0))):
                 row = find(comparison, detector=detector, model=model, combined=combined)
-                assert int(row["detections"]) == test[flagged & (train == 0)].sum()
-                assert int(row["false_alarms"]) == test[flagged & (train > 0)].sum()
+                for key, of in (("detections", train == 0), ("false_alarms", train > 0)):
+                    least, most = (test[of & (nearest < limit)].sum() for limit in (-1e-6, 1e-6))
+                    assert least <= int(row[key]) <= most <= least + 3, (model, combined, detector, key)
 
 
 def test_sets_are_what_the_corpus_says(comparison: list[Row], dialogs: Dialogs) -> None:
@@ -187,7 +201,7 @@ def test_cross_correlation_is_its_definition(experiment: Path, comparison: list[
         limit = float(row["limit"])
         assert all(abs(value - limit) > 1e-9 for value in score.values())
         assert (int(row["detections"]), int(row["false_alarms"])) == dialogs.count(lambda s, x=limit: score[s] < x)
-    curve = rows(experiment / "roc_cross_correlation_mean.csv")
+    curve = [r for r in rows(experiment / "roc.csv") if r["score_name"] == "cross_correlation_mean"]
     assert [float(r["score"]) for r in curve[1:]] == pytest.approx(sorted(set(score.values())), abs=1e-9)
 
 
@@ -209,13 +223,14 @@ def test_best_single_is_one_of_the_single_limits(comparison: list[Row]) -> None:
     for row in (r for r in comparison if r["detector"] == "best_single"):
         score = row["rule"].removeprefix("validation: ")
         other = find(comparison, detector=score, model=row["model"], combined=row["combined"], rule="validation")
-        assert all(row[key] == other[key] for key in COLUMNS[5:])
+        assert all(row[key] == other[key] for key in COLUMNS[6:])
 
 
 def test_pairs_follow_from_the_verdicts(experiment: Path) -> None:
     paired = rows(experiment / "paired.csv")
     for model in MODELS:
-        verdicts = [row for row in rows(experiment / f"moments_model{model}_test.csv") if row["seed"] == "1"]
+        verdicts = [row for row in rows(experiment / "moments.csv")
+                    if (row["model"], row["seed"], row["split"]) == (model, "1", "test")]
         for baseline in ("exact_set", "markov_2", "markov_3"):
             row = find(paired, detector="threshold_both", model=model, combined="", baseline=baseline)
             alone = [[v for v in verdicts if v["threshold_both"] != v[baseline] and (v[name] != v["known"]) == right]
@@ -228,22 +243,22 @@ def test_pairs_follow_from_the_verdicts(experiment: Path) -> None:
             assert float(row["p_value"]) == pytest.approx(min(1, 2 * tail), rel=1e-5)
 
 
-def test_markdown_holds_the_figures_of_the_csv(experiment: Path, comparison: list[Row]) -> None:
-    heads, *cells = markdown(experiment / "comparison.md")
+def test_markdown_holds_the_figures_of_the_csv(report: Path, comparison: list[Row]) -> None:
+    heads, *cells = markdown(report / "comparison.md")
     assert heads[:4] == ["detector", "model", "runs", "limit from"]
     shown = [row for row in comparison if row["detector"] not in ("skewness", "kurtosis")]
     assert len(cells) == len(shown) > 20
     for line, row in zip(cells, shown):
         runs = "-" if row["runs"] == "0" else ", ".join(filter(None, (row["runs"], row["combined"])))
-        assert line[:4] == [row["detector"], row["model"], runs, row["rule"]]
+        assert line[:4] == [title_of(row["detector"]), row["model"], runs, row["rule"]]
         for at, share, hits, total in ((4, "p_d", "detections", "new"), (7, "p_fa", "false_alarms", "known")):
             low, high = 100 * float(row[f"{share}_low"]), 100 * float(row[f"{share}_high"])
             assert line[at:at + 3] == [f"{100 * float(row[share]):.2f}%", f"{low:.2f}-{high:.2f}",
                                        f"{row[hits]}/{row[total]}"]
 
 
-def test_words_hold_the_figures_of_the_csv(experiment: Path, comparison: list[Row]) -> None:
-    text = (experiment / "comparison.md").read_text(encoding="utf-8")
+def test_words_hold_the_figures_of_the_csv(report: Path, comparison: list[Row]) -> None:
+    text = (report / "comparison.md").read_text(encoding="utf-8")
     trie = find(comparison, detector="prefix_trie")
     assert f"flags {trie['detections']} of {trie['new']}, with 0 false alarms" in text
     assert f"dialogs, {int(trie['new']) - int(trie['detections'])}, go like the beginning" in text
@@ -259,7 +274,7 @@ def test_words_hold_the_figures_of_the_csv(experiment: Path, comparison: list[Ro
 def test_early_columns_and_shares(early: list[Row], dialogs: Dialogs, corpus: Path) -> None:
     with h5py.File(corpus) as f:
         longest = int(f.attrs["max_length"])
-    assert list(early[0]) == EARLY_COLUMNS
+    assert list(early[0]) == COLUMNS
     assert_shares(early, dialogs)
     curves = {(row["detector"], row["model"]) for row in early}
     assert {("threshold_both", model) for model in MODELS} <= curves
@@ -290,18 +305,28 @@ def test_early_sets_are_what_the_corpus_says(early: list[Row], dialogs: Dialogs)
         assert (int(row["detections"]), int(row["false_alarms"])) == wanted
 
 
-def test_early_markdown_holds_the_figures_of_the_csv(experiment: Path, early: list[Row]) -> None:
-    heads, *cells = markdown(experiment / "early.md")
+def test_tables_markdown_holds_the_figures_of_the_csv(report: Path, early: list[Row]) -> None:
+    table5, table6 = rows(report / "table5.csv"), rows(report / "table6.csv")
+    _, *cells = markdown(report / "tables.md")
+    assert [line[:2] + line[4:5] for line in cells] == \
+        [[row["split"], row["model"], f"{100 * float(row['mean']):.2f}%"] for row in table5]
+    _, *cells = markdown(report / "tables.md", 1)
+    pairs = list(zip(table6[::2], table6[1::2]))
+    assert [[line[0], line[1], line[4], line[8]] for line in cells] == \
+        [[title_of(d["detector"]), d["model"], *(f"{100 * float(row['mean']):.2f}%" for row in (d, fa))] for d, fa in pairs]
+    heads, *cells = markdown(report / "tables.md", 2)
     steps = [head.removeprefix("k = ") for head in heads[2:]]
+    names = {title_of(row["detector"]): row["detector"] for row in early}
+    assert len(cells) == len({(row["detector"], row["model"]) for row in early})
     for line in cells:
         for k, cell in zip(steps, line[2:]):
-            row = find(early, detector=line[0], model=line[1], k=k)
+            row = find(early, detector=names[line[0]], model=line[1], k=k)
             assert cell == f"{100 * float(row['p_d']):.1f} / {100 * float(row['p_fa']):.1f}"
-    positions = rows(experiment / "early_position.csv")
-    _, *cells = markdown(experiment / "early.md", 1)
+    positions = rows(report / "early_position.csv")
+    _, *cells = markdown(report / "tables.md", 3)
     assert len(cells) == len(positions)
     for line, row in zip(cells, positions):
-        assert [line[0], line[1], line[2], line[3], line[6], line[7], line[8]] == \
+        assert [names[line[0]], line[1], line[2], line[3], line[6], line[7], line[8]] == \
             [row[key] for key in ("detector", "model", "detections", "new", "earlier_than_trie", "later_than_trie",
                                   "false_alarms")]
 
@@ -310,30 +335,33 @@ def test_early_markdown_holds_the_figures_of_the_csv(experiment: Path, early: li
 
 
 def test_curves(experiment: Path, comparison: list[Row]) -> None:
-    for model in MODELS:
-        for score in NETWORK_SCORES:
-            curve = rows(experiment / f"roc_model{model}_{score}.csv")
-            assert list(curve[0]) == ["seed", "score", "detections", "false_alarms", "p_d", "p_fa"]
-            assert {row["seed"] for row in curve} == {"1", "2"}
-            assert (float(curve[-1]["p_d"]), float(curve[-1]["p_fa"])) == (1, 1)
-    for score in BASELINE_SCORES:
-        last = rows(experiment / f"roc_{score}.csv")[-1]
-        assert (last["detections"], last["false_alarms"]) == (comparison[0]["new"], comparison[0]["known"])
+    """Each begins with nothing and ends with everything that there is."""
+    points = rows(experiment / "roc.csv")
+    assert list(points[0]) == CURVE_COLUMNS
+    wanted = {("-", "0", "", "", score) for score in BASELINE_SCORES}
+    wanted |= {(model, "1", "", seed, score) for model in MODELS for seed in "12" for score in NETWORK_SCORES}
+    wanted |= {(row["model"], row["runs"], row["combined"], "", score) for row in comparison if row["combined"]
+               for score in ("higher_moment", "p_max")}
+    curves = {}
+    for row in points:
+        curves.setdefault(tuple(row[key] for key in CURVE_COLUMNS[:5]), []).append(row)
+    assert set(curves) == wanted
+    for curve in curves.values():
+        assert [curve[0][key] for key in CURVE_COLUMNS[5:]] == ["-inf", "0", "0"]
+        assert (curve[-1]["detections"], curve[-1]["false_alarms"]) == (comparison[0]["new"], comparison[0]["known"])
+        assert [float(row["score"]) for row in curve] == sorted(float(row["score"]) for row in curve)
 
 
 def test_curves_of_runs_together(experiment: Path, comparison: list[Row]) -> None:
     """A single limit is a point of the curve: what lies below it is flagged."""
-    points = rows(experiment / "roc_combined.csv")
-    kinds = {(row["model"], row["runs"], row["combined"]) for row in comparison if row["combined"]}
-    assert {(row["model"], row["runs"], row["combined"]) for row in points} == kinds and len(kinds) == 8
-    for model, runs, combined in kinds:
-        for score in ("higher_moment", "p_max"):
-            curve = [row for row in points if (row["model"], row["combined"], row["score_name"]) == (model, combined, score)]
-            assert all(row["runs"] == runs for row in curve)
-            assert (float(curve[-1]["p_d"]), float(curve[-1]["p_fa"])) == (1, 1)
+    points = [row for row in rows(experiment / "roc.csv") if row["combined"] and row["score_name"] == "p_max"]
+    kinds = {(row["model"], row["combined"]) for row in points}
+    assert len(kinds) == 8
+    for model, combined in kinds:
+        curve = [row for row in points if (row["model"], row["combined"]) == (model, combined)]
         limit = find(comparison, detector="p_max", model=model, combined=combined, rule="validation")
         last = [row for row in curve if float(row["score"]) < float(limit["limit"])][-1]
-        assert all(last[key] == limit[key] for key in ("detections", "false_alarms", "p_d", "p_fa"))
+        assert all(last[key] == limit[key] for key in ("runs", "detections", "false_alarms"))
 
 
 def test_runs_that_are_added(experiment: Path, comparison: list[Row]) -> None:
@@ -355,10 +383,11 @@ def test_detect_writes_the_same(sipgpu: Sipgpu, corpus: Path, experiment: Path, 
         assert rows(out / "comparison.csv") == [row for row in comparison if row["runs"] == "0" or
                                                 (row["model"], row["runs"]) == (model, "1")]
         assert rows(out / "early.csv") == [row for row in early if row["model"] in ("-", model)]
-        assert {path.name for path in out.glob("roc_*.csv")} == \
-            {f"roc_{score}.csv" for score in (*NETWORK_SCORES, *BASELINE_SCORES)}
-        seeds = [row for row in rows(experiment / f"roc_model{model}_p_max.csv") if row.pop("seed") == "1"]
-        assert rows(out / "roc_p_max.csv") == seeds
+        curves = [row for row in rows(experiment / "roc.csv")
+                  if not row["combined"] and (row["model"], row["seed"]) in ((model, "1"), ("-", ""))]
+        assert rows(out / "roc.csv") == curves
+        moments = [row for row in rows(experiment / "moments.csv") if (row["model"], row["seed"]) == (model, "1")]
+        assert rows(out / "moments.csv") == moments
 
 
 def model_of(experiment: Path, model: str, seed: int) -> Path:
@@ -376,10 +405,9 @@ def test_detect_with_several_models(sipgpu: Sipgpu, corpus: Path, experiment: Pa
         sipgpu.ok("detect", "--model", first, *words, "--pool", pool, "--corpus", corpus, "--out", out)
         ours = [row for row in rows(out / "comparison.csv") if row["runs"] != "0"]
         assert ours == [row for row in comparison if (row["model"], row["combined"]) == (name, pool)] != []
-        points = [row for row in rows(experiment / "roc_combined.csv")
-                  if (row["model"], row["combined"], row["score_name"]) == (name, pool, "p_max")]
-        assert rows(out / "roc_p_max.csv") == [{key: row[key] for key in ("score", "detections", "false_alarms", "p_d", "p_fa")}
-                                               for row in points]
+        points, theirs = ([row for row in rows(folder / "roc.csv") if (row["model"], row["combined"], row["score_name"])
+                           == (name, pool, "p_max")] for folder in (out, experiment))
+        assert points == theirs and points
         said = json.loads(sipgpu.ok("detect", "--model", first, *words, "--pool", pool, "--corpus", corpus, "--json").out)
         assert said["with"] == [str(path) for path in others] and said["pool"] == pool
         both = said["detection"]["detectors"]["threshold_both"]
@@ -389,7 +417,7 @@ def test_detect_with_several_models(sipgpu: Sipgpu, corpus: Path, experiment: Pa
 def test_eval_with_several_models(sipgpu: Sipgpu, corpus: Path, experiment: Path) -> None:
     first, second = (model_of(experiment, "1.0", seed) for seed in (1, 2))
     said = json.loads(sipgpu.ok("eval", "--model", first, "--with", second, "--corpus", corpus, "--json").out)
-    named = np.mean([recorded_outputs(experiment / f"records/model1.0_seed{seed}.h5") for seed in (1, 2)], axis=0).argmax(axis=1)
+    named = np.mean([full_outputs(experiment, corpus, "1.0", seed) for seed in (1, 2)], axis=0).argmax(axis=1)
     with h5py.File(corpus) as f:
         split, label = f["split"][:], f["dialogs/label"][:]
     for number, name in enumerate(("train", "validation", "test")):
@@ -419,7 +447,7 @@ def test_early_can_be_left_out(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> 
     plain = tmp_path / "plain"
     model = out / "runs/model1.0_seed1/model.h5"
     sipgpu.ok("detect", "--model", model, "--corpus", corpus, "--out", plain)
-    assert (plain / "comparison.md").exists() and not list(plain.glob("early*"))
+    assert (plain / "comparison.csv").exists() and not list(plain.glob("early*"))
     sipgpu.refuses("detect", "--model", model, "--corpus", corpus, "--early", names=("--early", "--out"), code=2)
 
 

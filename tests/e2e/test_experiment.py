@@ -6,6 +6,7 @@ Runs are threads of one process; each must give what `train` gives alone, bit fo
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import re
@@ -44,16 +45,18 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_files(experiment: Path) -> None:
     names = {path.name for path in experiment.iterdir()}
-    assert {"runs.csv", "table5.csv", "table5.md", "table6.csv", "table6.md", "provenance.json"} <= names
+    assert names == {"runs.csv", "table5.csv", "table6.csv", "comparison.csv", "paired.csv", "together.csv", "early.csv",
+                     "early_position.csv", "history.csv", "moments.csv", "roc.csv", "corpus.json", "provenance.json", "runs",
+                     "records", "model1.0.ini", "model2.1.ini"}
     assert {path.name for path in (experiment / "runs").iterdir() if path.is_dir()} == RUNS
     assert all((experiment / "runs" / name / "model.h5").exists() for name in RUNS)
     assert len(rows(experiment / "runs.csv")) == 4
 
 
 def test_paper_stands_beside_ours(experiment: Path) -> None:
-    five, six = ((experiment / name).read_text(encoding="utf-8") for name in ("table5.md", "table6.md"))
-    assert all(figure in five for figure in ("100.00%", "92.80%", "93.54%"))
-    assert all(figure in six for figure in ("99.45%", "3.95%", "69.61%"))
+    five, six = ({row["paper"] for row in rows(experiment / name)} for name in ("table5.csv", "table6.csv"))
+    assert five == {"1", "0.928", "0.9354"}
+    assert six == {"0.9945", "0.0395", "0.6961", "0", ""}
 
 
 def test_runs_agree_with_eval(sipgpu: Sipgpu, corpus: Path, experiment: Path) -> None:
@@ -97,7 +100,22 @@ def test_other_settings_are_refused(sipgpu: Sipgpu, corpus: Path, experiment: Pa
 
 def files(folder: Path) -> dict[str, bytes]:
     """Everything that an experiment computes: not how long it took, nor by which command and threads."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".csv", ".md") or path.name == "corpus.json"}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".csv" or path.name == "corpus.json"}
+
+
+def without_pooled(folder: Path, name: str) -> list[dict[str, str]]:
+    """The rows of a table that records without full outputs give: no run is pooled with others."""
+    table = [dict(row) for row in rows(folder / name) if row.get("combined") not in ("mean", "envelope")]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in table]
+
+
+def assert_same_but_pooled(a: Path, b: Path) -> None:
+    assert files(a).keys() == files(b).keys()
+    for name in files(a):
+        if name.endswith(".csv"):
+            assert without_pooled(a, name) == without_pooled(b, name), name
+    for name in ("comparison.csv", "together.csv", "roc.csv"):
+        assert not any(row["combined"] in ("mean", "envelope") for row in rows(a / name))
 
 
 def recorded(experiment: Path, folder: Path, *runs: str) -> Path:
@@ -111,7 +129,7 @@ def recorded(experiment: Path, folder: Path, *runs: str) -> Path:
 def test_records_stand_for_runs(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
     folder = recorded(experiment, tmp_path / "out", *RUNS)
     sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 2, *WORDS)
-    assert files(folder) == files(experiment)
+    assert_same_but_pooled(folder, experiment)
     assert not (folder / "runs").exists() or not any((folder / "runs").iterdir())
     made, again = (json.loads((path / "provenance.json").read_text(encoding="utf-8")) for path in (experiment, folder))
     assert made["runs"] == again["runs"] and len(made["runs"]) == 4
@@ -128,11 +146,47 @@ def test_new_runs_join_records(sipgpu: Sipgpu, corpus: Path, experiment: Path, t
     folder = recorded(experiment, tmp_path / "out", "model1.0_seed1", "model2.1_seed1", "model2.1_seed2")
     sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 2, *WORDS)
     assert {path.name for path in (folder / "runs").iterdir()} == {"model1.0_seed2"}
-    for name, content in files(experiment).items():
-        if name.startswith("history_"):
-            assert without_seconds(folder / name) == without_seconds(experiment / name)
-        else:
-            assert (folder / name).read_bytes() == content, name
+    assert_same_but_pooled(folder, experiment)
+
+
+def test_records_are_slim(experiment: Path) -> None:
+    """What the tables of the run read, and nothing that only pooling takes."""
+    for name in RUNS:
+        with h5py.File(experiment / f"records/{name}.h5") as f:
+            assert set(f["answers"]) == {"argmax", "p_max", "skewness", "kurtosis"} and "params" not in f
+
+
+def frozen(experiment: Path, folder: Path) -> Path:
+    """The experiment without its runs and records: frozen files, and the tables that cannot be made again."""
+    folder.mkdir()
+    for name in ("moments.csv", "history.csv", "roc.csv"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((experiment / name).read_bytes()))
+    for name in ("comparison.csv", "paired.csv", "together.csv", "early.csv", "early_position.csv"):
+        shutil.copy(experiment / name, folder)
+    provenance = json.loads((experiment / "provenance.json").read_text(encoding="utf-8"))
+    provenance["settings"] = {model: (experiment / f"model{model}.ini").read_text(encoding="utf-8") for model in ("1.0", "2.1")}
+    (folder / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
+    return folder
+
+
+def test_frozen_results(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    folder = frozen(experiment, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    words = ["experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--jobs", 2, *WORDS]
+    result = sipgpu.ok(*words, "--seeds", 2, "--tables")
+    assert "frozen" in result.err and "Table VI" in result.out
+    for name in ("runs.csv", "table5.csv", "table6.csv"):
+        assert (folder / name).read_bytes() == (experiment / name).read_bytes(), name
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert not any((folder / name).exists() for name in ("moments.csv", "history.csv", "roc.csv", "runs", "records"))
+    assert "2 of 6 runs" not in sipgpu.ok(*words, "--seeds", 2).err  # all are there: nothing to train
+    assert "4 of 6 runs are complete" in sipgpu.ok(*words, "--seeds", 3, "--tables").err
+    sipgpu.refuses(*words, "--seeds", 3, names=("frozen", "--out"))
+    assert not (folder / "runs").exists()
+    sipgpu.refuses(*words, "--seeds", 2, "--tables", "--set", "train.learning_rate=0.02", names=("train.learning_rate",))
+    moments = folder / "moments.csv.gz"
+    moments.write_bytes(moments.read_bytes()[:-30])
+    sipgpu.refuses(*words, "--seeds", 2, "--tables", names=("moments.csv.gz",))
 
 
 def test_tables_of_what_is_there(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
@@ -145,16 +199,18 @@ def test_tables_of_what_is_there(sipgpu: Sipgpu, corpus: Path, experiment: Path,
     assert not (folder / "runs").exists()
     assert [f"model{row['model']}_seed{row['seed']}" for row in rows(folder / "runs.csv")] == list(there)
     assert {path.stem for path in folder.glob("*.ini")} == {"model1.0", "model2.1"}
-    assert (folder / "together.csv").exists() and (folder / "roc_combined.csv").exists()
-    for name in ("history_model2.1.csv", "moments_model2.1_test.csv", "roc_model2.1_p_max.csv"):
-        assert (folder / name).read_bytes() == (experiment / name).read_bytes()
+    assert (folder / "together.csv").exists()
+    assert {row["combined"] for row in rows(folder / "roc.csv")} == {"", "max"}
+    for name in ("history.csv", "moments.csv", "roc.csv"):
+        ours, theirs = ([row for row in without_pooled(path, name) if row["model"] == "2.1"] for path in (folder, experiment))
+        assert ours == theirs and ours
     assert len(json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["runs"]) == 3
     sipgpu.refuses("experiment", "--out", tmp_path / "none", "--seeds", 1, *words, names=("no run is complete",))
     alone = recorded(experiment, tmp_path / "alone", there[0])
-    for name in ("together.csv", "roc_combined.csv"):  # of an experiment with more runs
-        shutil.copy(folder / name, alone)
+    shutil.copy(folder / "together.csv", alone)  # of an experiment with more runs
     sipgpu.ok("experiment", "--out", alone, "--seeds", 1, *words)
-    assert not (alone / "together.csv").exists() and not (alone / "roc_combined.csv").exists()
+    assert not (alone / "together.csv").exists()
+    assert {row["combined"] for row in rows(alone / "roc.csv")} == {""}
 
 
 def test_records_hold_no_paths(corpus: Path, experiment: Path) -> None:
@@ -227,11 +283,11 @@ def assert_same_runs(a: Path, b: Path) -> None:
 
 
 def assert_same_tables(a: Path, b: Path) -> None:
-    tables = sorted(path.name for path in a.iterdir() if path.suffix in (".csv", ".md"))
-    assert tables == sorted(path.name for path in b.iterdir() if path.suffix in (".csv", ".md"))
+    tables = sorted(path.name for path in a.iterdir() if path.suffix == ".csv")
+    assert tables == sorted(path.name for path in b.iterdir() if path.suffix == ".csv")
     assert len(tables) >= 5
     for name in tables:
-        if name.startswith("history_"):
+        if name == "history.csv":
             assert without_seconds(a / name) == without_seconds(b / name)
         else:
             assert (a / name).read_bytes() == (b / name).read_bytes(), name

@@ -1,4 +1,4 @@
-"""scripts/gpu_check: without a GPU, on emulated engines, and with programs that fail and hang; scripts/gpu_torch.py."""
+"""scripts/gpu_check: without a GPU, on emulated engines, and with programs that fail and hang; scripts/bench/gpu_torch.py."""
 
 from __future__ import annotations
 
@@ -638,7 +638,7 @@ def test_usage(words: list[str], tmp_path: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 def test_torch_peer(corpus: Path, tmp_path: Path) -> None:
     """On the CPU: every way that runs there has a time, every other a reason."""
-    words = [sys.executable, ROOT / "scripts/gpu_torch.py", "--corpus", corpus, "--device", "cpu", "--batch", 32,
+    words = [sys.executable, ROOT / "scripts/bench/gpu_torch.py", "--corpus", corpus, "--device", "cpu", "--batch", 32,
              "--layers", "1,2", "--precision", "fp32,fp16,bf16", "--mode", "eager,graphs", "--units", 12, "--steps", 12,
              "--warmup", 1, "--json", "--out", tmp_path / "t.json"]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, check=False)
@@ -685,7 +685,7 @@ def test_torch_peer(corpus: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 def test_torch_peer_in_the_time_it_has(corpus: Path, tmp_path: Path) -> None:
     """What comes first is there; of the rest it says that there was no time."""
-    words = [sys.executable, ROOT / "scripts/gpu_torch.py", "--corpus", corpus, "--device", "cpu", "--batch", "64,32",
+    words = [sys.executable, ROOT / "scripts/bench/gpu_torch.py", "--corpus", corpus, "--device", "cpu", "--batch", "64,32",
              "--precision", "fp32", "--rows", "padded", "--mode", "eager", "--units", 8, "--steps", 1, "--dropout", 0.5,
              "--warmup-seconds", 6, "--seconds", 5, "--json"]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, check=False)

@@ -1,4 +1,4 @@
-"""scripts/plot.py: figures and report of a really made experiment: complete, deterministic, equal to the CSV files,
+"""scripts/make_report: tables, figures and page of a really made experiment: complete, deterministic, equal to the CSV files,
 readable in a browser; and one clear line for whatever is wrong with its input or its output.
 """
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import io
 import json
 import os
@@ -46,7 +47,7 @@ WIDTHS = (400, 1280)
 
 def plot(*words: object, env: dict[str, str] | None = None) -> Result:
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts/plot.py", *map(str, words)],
+        [sys.executable, ROOT / "scripts/make_report", *map(str, words)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -61,7 +62,7 @@ def refuses(*words: object, names: tuple[object, ...], env: dict[str, str] | Non
     result = plot(*words, env=env)
     assert result.code == 1 and result.out == "", (result.code, result.out, result.err)
     (line,) = result.err.splitlines()
-    assert line.startswith("plot: ") and len(line) < 500
+    assert line.startswith("make_report: ") and len(line) < 500
     for name in names:
         assert str(name) in line, f"{name!r} is not in {line!r}"
 
@@ -71,9 +72,9 @@ def experiment(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFa
     """An experiment with its figures and its report.  Tests must not change it."""
     folder = tmp_path_factory.mktemp("plot") / "tiny experiment"
     sipgpu.ok(
-        "experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 2, *WORDS
+        "experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 3, "--jobs", 2, *WORDS
     )
-    result = plot("--report", folder)
+    result = plot(folder)
     assert result.code == 0, result.err
     (folder.parent / "said").write_text(result.out, encoding="utf-8")
     return folder
@@ -83,7 +84,7 @@ def experiment(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFa
 def copied(experiment: Path, tmp_path: Path) -> Path:
     """The experiment without what was drawn, to be changed."""
     return Path(
-        shutil.copytree(experiment, tmp_path / "copy", ignore=shutil.ignore_patterns("runs", "figures", "report.html"))
+        shutil.copytree(experiment, tmp_path / "copy", ignore=shutil.ignore_patterns("runs", "figures", "*.html", "*.md"))
     )
 
 
@@ -125,7 +126,7 @@ def test_same_input_same_bytes(experiment: Path, tmp_path: Path) -> None:
     before = contents(copy)
     assert (
         plot(
-            "--report", copy, env={"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": str(tmp_path)}
+            copy, env={"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": str(tmp_path)}
         ).code
         == 0
     )
@@ -156,11 +157,11 @@ def test_curves_over_seeds(experiment: Path) -> None:
     table = reading.read_results(experiment).history["2.1"]
     epochs, mean, low, high = figures_training.over_seeds(table, "train_pd")
     by_epoch: dict[int, list[float]] = {}
-    for row in rows(experiment / "history_model2.1.csv"):
-        if row["train_pd"]:
+    for row in rows(experiment / "history.csv"):
+        if row["model"] == "2.1" and row["train_pd"]:
             by_epoch.setdefault(int(row["epoch"]), []).append(float(row["train_pd"]))
-    assert list(epochs) == sorted(by_epoch) and all(len(values) == 2 for values in by_epoch.values())
-    assert list(mean) == pytest.approx([sum(by_epoch[e]) / 2 for e in epochs])
+    assert list(epochs) == sorted(by_epoch) and all(len(values) == 3 for values in by_epoch.values())
+    assert list(mean) == pytest.approx([sum(by_epoch[e]) / 3 for e in epochs])
     assert list(low) == [min(by_epoch[e]) for e in epochs] and list(high) == [max(by_epoch[e]) for e in epochs]
 
 
@@ -170,14 +171,66 @@ def test_roc_curves(tmp_path: Path) -> None:
     points = {seed: sorted((draw.randrange(9), draw.randrange(9)) for _ in range(12)) for seed in (1, 2, 3)}
     path = tmp_path / "roc.csv"
     path.write_text(
-        "seed,score,detections,false_alarms,p_d,p_fa\n"
-        + "".join(f"{seed},-inf,{d},{f},{d / 8},{f / 8}\n" for seed, found in points.items() for f, d in found),
+        "model,runs,combined,seed,score_name,score,detections,false_alarms\n"
+        + "".join(
+            f"1.0,1,,{seed},skewness,{'-inf' if i == 0 else i},{d},{f}\n"
+            for seed, found in points.items()
+            for i, (f, d) in enumerate([(0, 0), *found, (8, 8)])
+        ),
         encoding="utf-8",
     )
-    grid, mean, low, high = figures_operating.curve(reading.read_table(path, {"seed": reading.WHOLE, **reading.ROC}))
+    grid, mean, low, high = figures_operating.curve(reading._with_shares(reading.read_table(path, reading.ROC)))
     for i, at in enumerate(grid):
         best = [max([d / 8 for f, d in found if f / 8 <= at], default=0) for found in points.values()]
+        if at == 1:
+            best = [1, 1, 1]
         assert (mean[i], low[i], high[i]) == pytest.approx((sum(best) / 3, min(best), max(best)))
+    text = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([text[0], *text[2:]]) + "\n", encoding="utf-8")
+    with pytest.raises(reading.ReportError, match="does not begin with -inf"):
+        reading._with_shares(reading.read_table(path, reading.ROC))
+
+
+def test_compressed_files_stand_for_plain_ones(experiment: Path, copied: Path) -> None:
+    for name in ("moments.csv", "history.csv", "roc.csv"):
+        (copied / f"{name}.gz").write_bytes(gzip.compress((copied / name).read_bytes()))
+        (copied / name).unlink()
+    assert plot(copied).code == 0
+    for path in sorted((experiment / "figures").iterdir()):
+        assert (copied / "figures" / path.name).read_bytes() == path.read_bytes(), path.name
+    torn = copied / "moments.csv.gz"
+    torn.write_bytes(torn.read_bytes()[:-20])
+    refuses(copied, names=("moments.csv.gz", "gzip"))
+
+
+def test_few_runs_have_no_course(copied: Path) -> None:
+    """Two runs: no figure of runs that are added, and not a word of it."""
+    kept = [row for row in rows(copied / "together.csv") if int(row["runs"]) < 3]
+    with open(copied / "together.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, kept[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+    result = plot(copied)
+    assert result.code == 0 and "not drawn" not in result.out
+    assert not (copied / "figures/more_runs.png").exists() and (copied / "figures/together.png").exists()
+    assert "more_runs" not in Page((copied / "report.html").read_text(encoding="utf-8")).captions
+
+
+def test_crosses_say_what_lies_under_them(experiment: Path) -> None:
+    """The words beside the crosses of Figure 3, against plain counting."""
+    results = reading.read_results(experiment)
+    run = figures_detection.of_run(results.moments["1.0"], 1)
+    drawn = figures_detection.figure3(results).figure
+    words = [text.get_text() for text in drawn.axes[0].texts]
+    points = np.stack([run["skewness"], run["kurtosis"]], axis=1)
+    expected = []
+    for group in (run["kmeans"], ~run["kmeans"]):
+        centre = np.average(points[group], axis=0, weights=run["dialogs"][group])
+        near = (abs(points - centre) <= figures_detection.UNDER).all(axis=1)
+        if near.any():
+            new, known = (int(run["dialogs"][near & (run["known"] == kind)].sum()) for kind in (False, True))
+            expected.append(f"under this cross:\n{new:,} new, {known:,} known")
+    assert words == expected
 
 
 # ---- the report against the files ----
@@ -193,16 +246,13 @@ def assert_rounded(value: str, text: str) -> None:
     assert re.fullmatch(r"\d+\.\d\d%?", text) and abs(float(text.rstrip("%")) - 100 * float(value)) <= 0.005 + 1e-9
 
 
-@pytest.mark.parametrize("name, labels", [("table5", ("split", "model")), ("table6", ("model",))])
-def test_tables_equal_the_files(experiment: Path, page: Page, name: str, labels: tuple[str, ...]) -> None:
-    expected, found = rows(experiment / f"{name}.csv"), page.body(name)
+def test_table_5_equals_the_file(experiment: Path, page: Page) -> None:
+    expected, found = rows(experiment / "table5.csv"), page.body("table5")
     assert len(found) == len(expected) > 5
     shares = ("paper", "mean", "std", "min", "max", "ensemble", "ceiling")
     for row, cells in zip(expected, found):
         texts = [text for text, _ in cells]
-        assert all(row[label] in texts for label in labels)
-        if name == "table6":
-            assert {"p_d": "PD", "p_fa": "PFA"}[row["metric"]] in texts
+        assert row["split"] in texts and row["model"] in texts
         data = [item for _, items in cells for item in items]
         names = [key for key in row if key in shares + ("runs",) and row[key]]
         assert [value for value, _ in data] == [row[key] for key in names]
@@ -212,6 +262,32 @@ def test_tables_equal_the_files(experiment: Path, page: Page, name: str, labels:
             else:
                 assert_rounded(value, text)
         assert texts.count("–") == sum(not row[key] for key in row if key in shares)
+
+
+def test_table_6_equals_the_file(experiment: Path, page: Page) -> None:
+    """P_D and P_FA side by side: each cell that has a figure has the one of the file."""
+    expected, found = rows(experiment / "table6.csv"), page.body("table6")
+    assert 2 * len(found) == len(expected) > 5
+    for p_d, p_fa, cells in zip(expected[::2], expected[1::2], found):
+        assert (p_d["metric"], p_fa["metric"]) == ("p_d", "p_fa") and p_d["detector"] == p_fa["detector"]
+        assert cells[1][0] == p_d["model"] == p_fa["model"]
+        names = ("paper", "mean", "min", "max", "ensemble")
+        data = [item for _, items in cells for item in items]
+        assert data[0] == (p_d["runs"], p_d["runs"])
+        wanted = [row[name] for row in (p_d, p_fa) for name in names if row[name]]
+        assert [value for value, _ in data[1:]] == wanted
+        for value, text in data[1:]:
+            assert_rounded(value, text)
+
+
+def test_the_verdict_is_the_tables(experiment: Path, page: Page) -> None:
+    head = page.text[: page.text.index("Read this first")]
+    five = {(r["split"], r["model"]): r for r in rows(experiment / "table5.csv")}
+    six = {(r["detector"], r["model"], r["metric"]): r for r in rows(experiment / "table6.csv")}
+    test = five["test", "1.0"]
+    for value in (test["mean"], test["ceiling"], *(six["threshold_both", "1.0", m]["mean"] for m in ("p_d", "p_fa"))):
+        assert f"{100 * float(value):.2f}%" in head
+    assert "99.45%" in head and "3.95%" in head and "set of train dialogs flags 100.00%" in head
 
 
 def test_comparison_equals_the_file(experiment: Path, page: Page) -> None:
@@ -289,13 +365,13 @@ def test_captions_say_what_is_shown(experiment: Path, page: Page) -> None:
     for name, caption in page.captions.items():
         assert len(caption) > 120, name
         if name != "corpus":
-            assert re.search(r"\b(1 run|2 runs)\b", caption) and "model 1.0" in caption, name
+            assert re.search(r"\b(1 run|3 runs)\b", caption) and "model 1.0" in caption, name
 
 
 def test_notes_are_honest(page: Page, experiment: Path) -> None:
     for words in (
         "not public",
-        "2 runs of every model",
+        "3 runs of every model",
         "the paper's 10",
         "20 epochs",
         "the paper's 500",
@@ -339,7 +415,7 @@ def test_nothing_comes_from_outside(page: Page, experiment: Path) -> None:
 
 def test_links_from_another_folder(experiment: Path, tmp_path: Path) -> None:
     out = tmp_path / "other" / "place"
-    assert plot("--report", "--out", out, experiment).code == 0
+    assert plot("--out", out, experiment).code == 0
     links = [
         names["href"] for _, names in Page((out / "report.html").read_text(encoding="utf-8")).tags if names.get("href")
     ]
@@ -353,20 +429,20 @@ def test_text_from_files_is_escaped(copied: Path) -> None:
     provenance = json.loads(path.read_text(encoding="utf-8"))
     provenance["command"] = ["sipgpu", "<script>alert(1)</script>", '"&']
     path.write_text(json.dumps(provenance), encoding="utf-8")
-    assert plot("--report", copied).code == 0
+    assert plot(copied).code == 0
     found = Page((copied / "report.html").read_text(encoding="utf-8"))
     assert not any(tag == "script" for tag, _ in found.tags)
     assert 'sipgpu <script>alert(1)</script> "&' in found.text
 
 
 def test_what_is_missing_is_named(copied: Path) -> None:
-    for pattern in ("roc_*", "early*", "comparison*", "together.csv", "corpus.json", "history_*", "moments_*"):
+    for pattern in ("roc.csv", "early*", "comparison*", "together.csv", "corpus.json", "history.csv", "moments.csv"):
         for path in copied.glob(pattern):
             path.unlink()
-    result = plot("--report", copied)
-    assert result.code == 0 and result.out.count("not drawn: ") == len(FIGURES)
+    result = plot(copied)
+    assert result.code == 0 and result.out.count("not drawn: ") == len(FIGURES) - 1
     found = Page((copied / "report.html").read_text(encoding="utf-8"))
-    assert found.text.count("Missing: ") >= len(FIGURES) and found.body("table5") and found.body("table6")
+    assert found.text.count("Missing: ") >= len(FIGURES) - 1 and found.body("table5") and found.body("table6")
 
 
 def test_a_test_split_without_new_dialogs(copied: Path) -> None:
@@ -386,28 +462,25 @@ def test_a_test_split_without_new_dialogs(copied: Path) -> None:
             writer = csv.DictWriter(stream, old[0].keys(), lineterminator="\n")
             writer.writeheader()
             writer.writerows(edited(path.name, row) for row in old)
-    result = plot("--report", copied)
+    result = plot(copied)
     assert result.code == 0 and result.err == "", result.err
     assert (copied / "figures/figure2.svg").exists() and not (copied / "figures/roc.svg").exists()
-    if list(copied.glob("roc_*.csv")):
-        assert "there is no ROC" in result.out
+    assert "there is no ROC" in result.out
 
 
 def test_models_with_a_padding_of_their_own(copied: Path) -> None:
     """More models than the paper's four, such as 1.0-mask, are drawn in further rows."""
     names = ["1.0"] + [f"{model}-{padding}" for model in ("1.0", "2.1") for padding in ("mask", "pre")]
-    for path in [*copied.glob("*model2.1*"), copied / "paired.csv"]:
-        path.unlink(missing_ok=True)
+    (copied / "model2.1.ini").unlink()
     for name in names[1:]:
-        for path in list(copied.glob("*model1.0[._]*")):
-            shutil.copyfile(path, copied / path.name.replace("1.0", name))
-    for file in ("runs.csv", "table5.csv", "table6.csv"):
+        shutil.copyfile(copied / "model1.0.ini", copied / f"model{name}.ini")
+    for file in ("runs.csv", "table5.csv", "table6.csv", "history.csv", "moments.csv", "roc.csv"):
         old = [row for row in rows(copied / file) if row["model"] in ("1.0", "-")]
         with open(copied / file, "w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, old[0].keys(), lineterminator="\n")
             writer.writeheader()
             writer.writerows({**row, "model": name if row["model"] == "1.0" else "-"} for name in names for row in old)
-    result = plot("--report", copied)
+    result = plot(copied)
     assert result.code == 0, result.err
     assert "model 2.1-pre" in Page((copied / "report.html").read_text(encoding="utf-8")).captions["training"]
 
@@ -529,31 +602,33 @@ DAMAGE = {
     "no column": ("runs.csv", change(1, "lambda_skewness", "mu"), ("runs.csv:1:", "lambda_skewness")),
     "a column twice": ("runs.csv", change(1, "p_d_test", "p_d_train"), ("runs.csv:1:",)),
     "cut off": (
-        "moments_model1.0_test.csv",
+        "moments.csv",
         lambda text: text[: len(text) * 2 // 3].rsplit(",", 3)[0],
-        ("moments_model1.0_test.csv:", "fields"),
+        ("moments.csv:", "fields"),
     ),
     "a word for a number": (
-        "history_model2.1.csv",
-        change(7, r"^(\d+,\d+),\d+", r"\1,many"),
-        ("history_model2.1.csv:7:", "update", "many"),
+        "history.csv",
+        change(7, r"^([\d.]+,\d+,\d+),\d+", r"\1,many"),
+        ("history.csv:7:", "update", "many"),
     ),
     "not finite": (
-        "history_model1.0.csv",
-        change(3, r"^(\d+,\d+,\d+),[^,]+", r"\1,nan"),
-        ("history_model1.0.csv:3:", "loss", "nan"),
+        "history.csv",
+        change(3, r"^([\d.]+,\d+,\d+,\d+),[^,]+", r"\1,nan"),
+        ("history.csv:3:", "loss", "nan"),
     ),
     "no share": ("table5.csv", change(4, r"^(\w+,[\d.]+),[^,]*", r"\1,1.5"), ("table5.csv:4:", "paper", "1.5")),
     "no flag": (
-        "moments_model2.1_test.csv",
-        change(5, r"^((?:[^,]+,){4})[01]", r"\g<1>2"),
-        ("moments_model2.1_test.csv:5:", "known"),
+        "moments.csv",
+        change(5, r"^((?:[^,]+,){6})[01]", r"\g<1>2"),
+        ("moments.csv:5:", "known"),
     ),
     "a quote left open": ("runs.csv", change(3, "^", '"'), ("runs.csv:", "CSV")),
     "no model": ("runs.csv", change(2, "^1.0", "7"), ("runs.csv", "7", "no model")),
-    "other runs": ("runs.csv", lambda text: "\n".join(text.split("\n")[:2]) + "\n", ("history_model1.0.csv", "seeds")),
+    "other runs": ("runs.csv", lambda text: "\n".join(text.split("\n")[:2]) + "\n", ("history.csv", "seeds")),
     "not JSON": ("provenance.json", change(2, '"', ""), ("provenance.json:2:", "not JSON")),
     "not an object": ("provenance.json", lambda text: "[]", ("provenance.json", "object")),
+    "a curve without its beginning": ("roc.csv", change(2, "-inf", "0"), ("roc.csv", "-inf")),
+    "a curve without its end": ("roc.csv", change(4, r",\d+,(\d+)$", r",999999,\1"), ("roc.csv", "detections")),
     "settings": ("model1.0.ini", change(2, "=", ""), ("model1.0.ini:2:",)),
 }
 
@@ -564,7 +639,7 @@ def test_damaged_files(copied: Path, what: str) -> None:
     path = copied / name
     path.write_text(edit(path.read_text(encoding="utf-8")), encoding="utf-8")
     before = contents(copied)
-    refuses("--report", copied, names=names)
+    refuses(copied, names=names)
     assert contents(copied) == before and not (copied / "figures").exists()
 
 
@@ -593,10 +668,10 @@ def test_text_that_is_no_text(copied: Path) -> None:
 def test_output_that_cannot_be_written(experiment: Path, copied: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine", encoding="utf-8")
-    refuses("--report", "--out", file, experiment, names=("cannot write", "file"))
+    refuses("--out", file, experiment, names=("cannot write", "file"))
     (copied / "figures" / "training.pdf").mkdir(parents=True)
     before = contents(copied)
-    refuses("--report", copied, names=("cannot write", "training.pdf"))
+    refuses(copied, names=("cannot write", "training.pdf"))
     assert contents(copied) == before and file.read_text(encoding="utf-8") == "mine"
 
 

@@ -1,4 +1,4 @@
-"""scripts/reproduction_table: figures come from the experiment's files, and verdicts follow from the figures."""
+"""scripts/make_report --reproduction: figures come from the experiment's files, and verdicts follow from the figures."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from conftest import ROOT, Sipgpu, settings
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed (Debian: python3-matplotlib)")
+from conftest import ROOT, Sipgpu, settings  # noqa: E402
 
 VERDICTS = {"reproduced", "reproduced under a stated reading", "not reproduced", "contradictory", "not testable", "not run"}
 FILES = ("table5.csv", "table6.csv", "runs.csv")
 
 
 def run(folder: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(ROOT / "scripts/reproduction_table"), str(folder), *map(str, options)],
+    return subprocess.run([sys.executable, str(ROOT / "scripts/make_report"), "--reproduction", str(folder), *map(str, options)],
                           capture_output=True, text=True, check=False)
 
 
@@ -141,8 +143,9 @@ def test_the_printed_recipe_needs_no_reading(doctored: Callable[..., Path]) -> N
 
 def test_printed_limits(experiment: Path) -> None:
     """Moments of the paper's lambda and more are no detection: the same counts as from the moments themselves."""
-    with open(experiment / "moments_model1.0_test.csv", newline="", encoding="utf-8") as f:
-        dialogs = [row for row in csv.DictReader(f) if row["seed"] == "1" for _ in range(int(row["dialogs"]))]
+    with open(experiment / "moments.csv", newline="", encoding="utf-8") as f:
+        dialogs = [row for row in csv.DictReader(f) if (row["model"], row["seed"], row["split"]) == ("1.0", "1", "test")
+                   for _ in range(int(row["dialogs"]))]
     new, known = ([row for row in dialogs if row["known"] == answer] for answer in "01")
     p_d, p_fa = (sum(float(r["skewness"]) < 0.999828 and float(r["kurtosis"]) < 0.999759 for r in rows) / len(rows)
                  for rows in (new, known))

@@ -18,8 +18,7 @@ import pytest
 from conftest import ROOT, Sipgpu, assert_same_tensors, contents, history, settings, tensors
 
 sys.path.insert(0, str(ROOT / "scripts"))
-import study_plan  # noqa: E402
-import study_results  # noqa: E402
+from report.study import plan as study_plan, results as study_results  # noqa: E402
 
 SCRIPT = ROOT / "scripts/study_stability"
 PLAN = """\
@@ -139,14 +138,15 @@ def test_detection_is_that_of_detect(study: Study, sipgpu: Sipgpu) -> None:
     study("--only", "high")
     (row,) = study.table()
     sipgpu.ok("detect", "--model", study.run("plain+high") / "model.h5", "--corpus", study.corpus, "--out", study.folder / "d")
-    with open(study.folder / "d/table6.csv", encoding="utf-8", newline="") as f:
+    with open(study.folder / "d/comparison.csv", encoding="utf-8", newline="") as f:
         said = {line["detector"]: line for line in csv.DictReader(f)}
     for ours, detector in (("threshold", "threshold_both"), ("kmeans", "kmeans")):
         for share in ("pd", "pfa"):
             assert float(row[f"{ours}_{share}"]) == pytest.approx(float(said[detector][share.replace("p", "p_", 1)]))
     # The limit on the skewness, found again from the moments: known dialogs below it are at most 3.95%.
-    with open(study.folder / "d/moments_test.csv", encoding="utf-8", newline="") as f:
-        moments = [(float(line["skewness"]), line["known"] == "1", int(line["dialogs"])) for line in csv.DictReader(f)]
+    with open(study.folder / "d/moments.csv", encoding="utf-8", newline="") as f:
+        moments = [(float(line["skewness"]), line["known"] == "1", int(line["dialogs"])) for line in csv.DictReader(f)
+                   if line["split"] == "test"]
     known, new = (sum(n for _, k, n in moments if k == which) for which in (True, False))
     limits = [0.0, *sorted({score for score, _, _ in moments}), 2.0]
     below = [[sum(n for score, k, n in moments if k == which and score < limit) for which in (True, False)] for limit in limits]

@@ -21,7 +21,7 @@ import pytest
 from conftest import ROOT, Sipgpu, settings
 from detector_model import Model, column, read_answers
 
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "scripts/bench"))
 import sipdetect_library  # noqa: E402
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -255,7 +255,7 @@ def test_keras(case: Case) -> None:
 def test_fewer_bits(case: Case, library: sipdetect_library.Library, precision: str) -> None:
     """Rounded weights give nearly the same verdicts, and on every level of instructions the same ones.
 
-    The share of equal verdicts is told (and measured at full size by scripts/bench_detectors.py); what is
+    The share of equal verdicts is told (and measured at full size by scripts/bench/bench_detectors.py); what is
     asserted is that rounding only turns verdicts whose moments were near a limit to begin with.
     """
     truth = case.below.all(axis=1)
@@ -291,8 +291,8 @@ def test_fewer_bits_change_nothing_that_the_file_holds(case: Case, library: sipd
 
 
 def test_comparison_of_speeds(sipgpu: Sipgpu, tmp_path: Path) -> None:
-    """scripts/bench_detectors.py at a small size: it measures everything, and its ratios are of what it measured."""
-    done = subprocess.run([sys.executable, str(ROOT / "scripts/bench_detectors.py"), "--sipgpu", str(sipgpu.program),
+    """scripts/bench/bench_detectors.py at a small size: it measures everything, and its ratios are of what it measured."""
+    done = subprocess.run([sys.executable, str(ROOT / "scripts/bench/bench_detectors.py"), "--sipgpu", str(sipgpu.program),
                            "--units", "16", "--epochs", "1", "--rounds", "2", "--singles", "2", "--slice", "4",
                            "--agreement", "30", "--out", str(tmp_path / "out")],
                           capture_output=True, text=True, timeout=900, check=False)

@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT, Sipgpu, history, settings, tensors
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "scripts/bench"))
 import torch_network  # noqa: E402
 
 CLIP, SEED, UNITS = 1.0, 5, 48
@@ -201,7 +201,7 @@ def test_unique_rows_in_pytorch(corpus: Path, layers: int, dropout: bool, fixed:
 
 
 def test_bench_torch(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts/bench_torch.py"), "--corpus", str(corpus), "--batch", "93",
+    command = [sys.executable, str(ROOT / "scripts/bench/bench_torch.py"), "--corpus", str(corpus), "--batch", "93",
                "--units", "32", "--rounds", "2", "--sipgpu-steps", "2", "--threads", "2", "--sipgpu",
                str(sipgpu.program), "--out", str(tmp_path / "bench.json")]
     subprocess.run(command, check=True, capture_output=True, env=sipgpu.environment, timeout=300)

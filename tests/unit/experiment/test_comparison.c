@@ -18,9 +18,9 @@ static void close_comparison(sg_detection *d, sg_comparison *comparison)
     sg_comparison_free(comparison);
 }
 
-static const sg_compared *find(const sg_comparison *c, const char *detector)
+static const sg_verdicts *find(const sg_comparison *c, const char *detector)
 {
-    const sg_compared *row = sg_comparison_find(c, detector, "-", NULL, SG_COMBINED_NOT);
+    const sg_verdicts *row = sg_verdict_table_find(&c->table, detector, "-", NULL, SG_COMBINED_NOT);
     assert_non_null(row);
     return row;
 }
@@ -59,9 +59,9 @@ static void counts_add_up(void **state)
     sg_detection d;
     sg_comparison all;
     open_comparison(&c, 6, &d, &all);
-    assert_int_equal(all.rows, 5 + 2 * 4 + 3 + 4);
-    for (int i = 0; i < all.rows; i++) {
-        const sg_compared *row = &all.row[i];
+    assert_int_equal(all.table.count, 5 + 2 * 4 + 3 + 4);
+    for (int i = 0; i < all.table.count; i++) {
+        const sg_verdicts *row = &all.table.row[i];
         int64_t hits[2] = {0}, total[2] = {0};
         for (int k = 0; k < RANDOM_DIALOGS; k++)
             if (c.split[k] == SG_SPLIT_TEST) {
@@ -88,8 +88,8 @@ static void agrees_with_table_6(void **state)
     open_comparison(&c, 2, &d, &all);
     for (int i = 0; i < SG_DETECTORS; i++) {
         const bool network = i < SG_DETECTOR_EXACT_SET;
-        const sg_compared *row = sg_comparison_find(&all, sg_detector_name((sg_detector)i),
-                                                    network ? "1.0" : "-", NULL, SG_COMBINED_NOT);
+        const sg_verdicts *row = sg_verdict_table_find(&all.table, sg_detector_name((sg_decider)i),
+                                                       network ? "1.0" : "-", NULL, SG_COMBINED_NOT);
         assert_non_null(row);
         assert_memory_equal(row->abnormal, d.detector[i].abnormal, RANDOM_CLASSES);
         assert_memory_equal(&row->p_fa, &d.detector[i].p_fa, sizeof row->p_fa);
@@ -105,7 +105,8 @@ static void limits_come_from_validation(void **state)
     sg_detection d;
     sg_comparison all, other;
     open_comparison(&c, 5, &d, &all);
-    const sg_compared *row = sg_comparison_find(&all, "skewness", "1.0", "validation", SG_COMBINED_NOT);
+    const sg_verdicts *row =
+        sg_verdict_table_find(&all.table, "skewness", "1.0", "validation", SG_COMBINED_NOT);
     assert_non_null(row);
     double best = -2, chosen = -2;
     for (int i = -1; i < RANDOM_CLASSES; i++) {
@@ -130,7 +131,7 @@ static void limits_come_from_validation(void **state)
     assert_ok(sg_detection_run(&d, &c.corpus, &c.outputs, &options));
     assert_ok(sg_comparison_open(&other, &c.corpus, &d));
     assert_ok(sg_comparison_add(&other, "1.0", 1, SG_COMBINED_NOT, &d));
-    row = sg_comparison_find(&other, "skewness", "1.0", "validation", SG_COMBINED_NOT);
+    row = sg_verdict_table_find(&other.table, "skewness", "1.0", "validation", SG_COMBINED_NOT);
     assert_true(row->limit == limit);
     sg_comparison_free(&other);
     close_comparison(&d, &all);
@@ -148,9 +149,10 @@ static void no_validation_split(void **state)
     assert_ok(sg_detection_run(&d, &c.corpus, &c.outputs, &options));
     assert_ok(sg_comparison_open(&all, &c.corpus, &d));
     assert_ok(sg_comparison_add(&all, "1.0", 3, SG_COMBINED_MEAN, &d));
-    assert_null(sg_comparison_find(&all, "p_max", "1.0", NULL, SG_COMBINED_MEAN));
-    assert_null(sg_comparison_find(&all, "markov_2", "-", "validation", SG_COMBINED_NOT));
-    const sg_compared *row = sg_comparison_find(&all, "threshold_both", "1.0", NULL, SG_COMBINED_MEAN);
+    assert_null(sg_verdict_table_find(&all.table, "p_max", "1.0", NULL, SG_COMBINED_MEAN));
+    assert_null(sg_verdict_table_find(&all.table, "markov_2", "-", "validation", SG_COMBINED_NOT));
+    const sg_verdicts *row =
+        sg_verdict_table_find(&all.table, "threshold_both", "1.0", NULL, SG_COMBINED_MEAN);
     assert_true(row && row->runs == 3);
     /* Runs together also have curves. */
     assert_int_equal(all.curves, 2);
@@ -174,8 +176,8 @@ static void pairs_by_hand(void **state)
     sg_detection d;
     sg_comparison all;
     open_comparison(&c, 8, &d, &all);
-    const sg_compared *a = sg_comparison_find(&all, "threshold_both", "1.0", NULL, SG_COMBINED_NOT);
-    const sg_compared *b = find(&all, "markov_2");
+    const sg_verdicts *a = sg_verdict_table_find(&all.table, "threshold_both", "1.0", NULL, SG_COMBINED_NOT);
+    const sg_verdicts *b = find(&all, "markov_2");
     int64_t first = 0, second = 0;
     for (int k = 0; k < RANDOM_DIALOGS; k++) {
         const bool known = d.known[c.label[k]], test = c.split[k] == SG_SPLIT_TEST;

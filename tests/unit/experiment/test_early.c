@@ -95,14 +95,16 @@ static void curves_make_sense(void **state)
     static early_case e;
     open_case(&e, 2, SG_PADDING_MASK);
     for (int i = 0; i < e.early.rows; i++) {
-        sg_rate before_d = {0}, before_fa = {0}, p_d, p_fa;
+        sg_rate before_d = {0}, before_fa = {0};
+        sg_verdicts at;
         for (int k = 1; k <= RANDOM_LENGTH; k++) {
-            sg_early_rates(&e.early, &e.early.row[i], k, &p_d, &p_fa);
-            assert_true(p_d.hits >= before_d.hits && p_fa.hits >= before_fa.hits);
-            assert_int_equal(p_d.total, e.detection.test_new);
-            assert_int_equal(p_fa.total, e.detection.test_known);
-            before_d = p_d;
-            before_fa = p_fa;
+            sg_early_count(&e.early, &e.early.row[i], k, &at);
+            assert_true(at.p_d.hits >= before_d.hits && at.p_fa.hits >= before_fa.hits);
+            assert_int_equal(at.p_d.total, e.detection.test_new);
+            assert_int_equal(at.p_fa.total, e.detection.test_known);
+            assert_true(at.messages == k && at.p_d_unique.hits <= at.p_d.hits);
+            before_d = at.p_d;
+            before_fa = at.p_fa;
         }
         sg_early_position position;
         assert_ok(sg_early_position_of(&e.early, &e.early.row[i], NULL, &position));
@@ -122,13 +124,13 @@ static void curves_end_at_whole_dialogs(void **state)
         const bool network = i < SG_DETECTOR_EXACT_SET;
         if (i == SG_DETECTOR_KMEANS)
             continue;
-        const sg_detector_result *whole = &e.detection.detector[i];
-        sg_rate p_d, p_fa;
-        sg_early_rates(&e.early, find(&e, sg_detector_name((sg_detector)i), network ? "1.0" : "-"),
-                       RANDOM_LENGTH, &p_d, &p_fa);
-        assert_true(p_d.hits >= whole->p_d.hits && p_fa.hits >= whole->p_fa.hits);
+        const sg_verdicts *whole = &e.detection.detector[i];
+        sg_verdicts end;
+        sg_early_count(&e.early, find(&e, sg_detector_name((sg_decider)i), network ? "1.0" : "-"),
+                       RANDOM_LENGTH, &end);
+        assert_true(end.p_d.hits >= whole->p_d.hits && end.p_fa.hits >= whole->p_fa.hits);
         if (i == SG_DETECTOR_EXACT_SET)
-            assert_true(p_d.hits == whole->p_d.hits && p_fa.hits == 0);
+            assert_true(end.p_d_unique.hits == whole->p_d_unique.hits && end.p_fa.hits == 0);
     }
     close_case(&e);
 }

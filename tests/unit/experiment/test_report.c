@@ -30,9 +30,6 @@ static void text_table_styles(void **state)
     static const char *const wanted[] = {
         "name     P_D          95%  count\n"
         "a,b   50.00%  15.00-85.00    2/4\n",
-        "| name |    P_D |         95% | count |\n"
-        "|:---- | ------:| -----------:| -----:|\n"
-        "| a,b  | 50.00% | 15.00-85.00 |   2/4 |\n",
         "name,p_d,p_d_hits,p_d_total,p_d_low,p_d_high\n"
         "\"a,b\",0.5,2,4,",
     };
@@ -64,7 +61,7 @@ static void undefined_shares_are_dashes(void **state)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    for (int style = SG_STYLE_TEXT; style <= SG_STYLE_CSV; style += 2) {
+    for (int style = SG_STYLE_TEXT; style <= SG_STYLE_CSV; style++) {
         sg_text_table t;
         sg_text_table_open(&t, (sg_table_style)style);
         sg_text_table_head(&t, "a", "a");
@@ -86,9 +83,9 @@ static void detection_tables(void **state)
     make_small_corpus(&s);
     sg_detection d;
     assert_ok(sg_detection_run(&d, &s.corpus, &s.outputs, &options));
-    sg_status (*const writers[])(const sg_detection *, sg_table_style, FILE *) = {
-        sg_report_detection, sg_report_detection_unique, sg_report_limits, sg_report_auc};
-    const int rows[] = {SG_DETECTORS, SG_DETECTORS, 8, SG_SCORES}, wanted[] = {13, 11, 3, 5};
+    sg_status (*const writers[])(const sg_detection *, sg_table_style, FILE *) = {sg_report_limits,
+                                                                                  sg_report_auc};
+    const int rows[] = {8, SG_SCORES}, wanted[] = {3, 5};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *text = NULL;
         size_t size = 0;
@@ -100,6 +97,16 @@ static void detection_tables(void **state)
         assert_int_equal(columns, wanted[i]);
         free(text);
     }
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_ok(sg_report_detection(&d, false, out));
+    assert_ok(sg_report_detection(&d, true, out));
+    fclose(out);
+    const char *both = strstr(text, "threshold, both below");
+    assert_true(both && strstr(both, "99.45%") < strchr(both, '\n'));
+    assert_non_null(strstr(both + 1, "threshold, both below")); /* counted by classes */
+    free(text);
     sg_detection_free(&d);
 }
 
@@ -113,20 +120,27 @@ static void csv_files(void **state)
     const int32_t class_of[SMALL_CLASSES] = {0, 1, 2, 3, -1, 5};
     assert_ok(sg_detection_run(&d, &s.corpus, &s.outputs, &options));
     assert_ok(sg_class_counts_make(&counts, &s.corpus));
-    const int rows[] = {3, 5, 8, SMALL_CLASSES, d.roc[0].count}, wanted[] = {14, 14, 18, 13, 5};
+    const sg_roc_source source = {"1.0", 1, SG_COMBINED_NOT, 7, "skewness"};
+    const int rows[] = {SG_DETECTORS, 3 + 5, 8, SMALL_CLASSES, d.roc[0].count};
+    const int wanted[] = {21, 17, 18, 13, 8};
     for (int i = 0; i < 5; i++) {
         char *text = NULL;
         size_t size = 0;
         int columns;
         FILE *out = open_memstream(&text, &size);
-        if (i < 2)
-            sg_report_moments(&d, &s.corpus, &counts, &s.outputs, i ? SG_SPLIT_TEST : SG_SPLIT_TRAIN, out);
-        else if (i == 2)
+        if (i == 0)
+            assert_ok(sg_report_verdicts(d.detector, SG_DETECTORS, out));
+        else if (i == 1) {
+            sg_report_moments_head(out);
+            sg_report_moments(&d, &s.corpus, &counts, &s.outputs, "1.0", 7, out);
+        } else if (i == 2)
             sg_report_dialogs(&d, &s.corpus, &s.outputs, SG_RULE_BOTH, out);
         else if (i == 3)
             sg_report_classes(&s.corpus, &counts, &s.outputs, class_of, d.known, out);
-        else
-            sg_report_roc(&d.roc[0], out);
+        else {
+            sg_report_roc_head(out);
+            sg_report_roc(&d.roc[0], &source, out);
+        }
         fclose(out);
         assert_int_equal(check_csv(text, &columns), rows[i] + 1);
         assert_int_equal(columns, wanted[i]);

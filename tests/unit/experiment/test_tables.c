@@ -22,7 +22,7 @@ static sg_run_result made_up(const char *model, int64_t seed, double base)
     for (int s = 0; s < SG_SPLITS; s++)
         r.p_d[s] = base + 0.1 * s;
     for (int d = 0; d < SG_DETECTORS; d++)
-        r.detector_p_d[d] = r.detector_p_fa[d] = base;
+        r.detector[d].p_d.value = r.detector[d].p_fa.value = base;
     return r;
 }
 
@@ -86,7 +86,8 @@ static void figures_of_a_run(void **state)
     sg_evaluate(&counts, s.argmax, NULL, d.known, e);
     sg_run_result_make(&r, "1.0", 3, 170, e, &d);
     assert_true(r.p_d[SG_SPLIT_TEST] == 5.0 / 8.0 && r.ceiling[SG_SPLIT_VALIDATION] == 0.4);
-    assert_true(r.detector_p_d[SG_DETECTOR_EXACT_SET] == 1 && r.detector_p_fa[SG_DETECTOR_EXACT_SET] == 0);
+    assert_true(r.detector[SG_DETECTOR_EXACT_SET].p_d.value == 1 &&
+                r.detector[SG_DETECTOR_EXACT_SET].p_fa.hits == 0);
     assert_true(r.lambda_kurtosis == d.threshold.kurtosis.lambda && r.seed == 3 && r.epochs == 170);
     char *text = NULL;
     size_t size = 0;
