@@ -168,7 +168,7 @@ static sg_status print_results(const train_options *o, const sg_trained *trained
         cJSON_AddItemToObject(object, "splits", sg_json_evaluation(evaluation, 7u));
         return sg_json_print(object, sg_results());
     }
-    return sg_report_evaluation(evaluation, 7u, SG_STYLE_TEXT, sg_results());
+    return sg_report_evaluation(evaluation, 7u, sg_results());
 }
 
 static sg_status write_provenance(const sg_trained *trained, const sg_config *config, const sg_corpus *corpus,
