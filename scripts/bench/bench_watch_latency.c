@@ -59,16 +59,15 @@ static sg_status open_both(const char *model_path, const char *path, sg_capture 
 {
     sg_capture_options c;
     sg_follow_options f;
-    sg_model model;
+    sg_detector *detector;
+    const sg_detector_options d = {.engine = {.threads = 1}};
     sg_capture_defaults(&c);
     c.files = &path;
     c.file_count = 1;
     sg_follow_defaults(&f);
-    f.engine.threads = 1;
-    SG_TRY(sg_model_read(&model, NULL, model_path));
-    sg_status status = sg_follow_open(follow, &model, &f);
-    sg_model_free(&model);
-    return status == SG_OK ? sg_capture_open(capture, &c) : status;
+    SG_TRY(sg_detector_open(&detector, model_path, &d));
+    SG_TRY(sg_follow_open(follow, detector, &f));
+    return sg_capture_open(capture, &c);
 }
 
 static sg_status time_messages(sg_capture *capture, sg_follow *follow, histogram *h)

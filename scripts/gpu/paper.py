@@ -20,7 +20,8 @@ MARGIN = 1.15  # between the expected time and what is needed to begin
 FIRST_OVERHEAD = 25.0  # seconds of an experiment that are no updates, until one was measured
 PACKS, PACK_BYTES = 6, 15_000_000
 TABLES = ("runs.csv", "table5.csv", "table6.csv", "comparison.csv", "paired.csv", "together.csv", "corpus.json", "provenance.json")
-CONFIG, LITERAL = "configs/experiment.ini", "configs/paper-literal/model1.0-batch93.ini"
+CONFIG = ("configs/experiment.ini",)
+LITERAL = ("configs/model1.0.ini", "configs/paper-literal.ini", "configs/batch93.ini")
 UPDATES = {"paper": 10, "literal": 101}  # in an epoch
 
 LATER_MODELS = ("2.0", "2.1")
@@ -114,13 +115,14 @@ def training_seconds(folder: Path, model: str) -> float | None:
     return max(found, default=None)
 
 
-def train(check: Check, folder: Path, config: str, model: str, seeds: int, kind: str, rate: str) -> dict[str, Any]:
-    """One experiment.  The same command goes on with one that was cut, or that had fewer seeds."""
+def train(check: Check, folder: Path, config: tuple[str, ...], model: str, seeds: int, kind: str, rate: str) -> dict[str, Any]:
+    """One experiment.  The same command continues one that was cut, or that had fewer seeds."""
     epochs = check.shape.epochs
     missing = seeds - complete_runs(folder, model)
     resumed = any(epochs_done(folder, model, seed) for seed in range(1, seeds + 1))
     expected = expected_seconds(check, rate, epochs, missing, UPDATES[kind])
-    words = ["experiment", "--config", ROOT / config, "--corpus", check.corpus, "--device", check.device("cuda"),
+    files = [word for file in config for word in ("--config", ROOT / file)]
+    words = ["experiment", *files, "--corpus", check.corpus, "--device", check.device("cuda"),
              "--precision", "bf16", *check.shape.training, "--models", model, "--seeds", seeds, "--jobs",
              max(1, missing), "--out", folder]
     begun = time.monotonic()

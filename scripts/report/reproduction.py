@@ -211,7 +211,7 @@ def updates(results):
     wanted = {size: -(-dialogs // size) for size in (BATCH, 93)}
     return Statement("IV-B, Table IV", f"Batches of {BATCH}; the weights are updated {UPDATES} times per epoch.",
                      f"Both cannot be: {dialogs} dialogs in batches of {BATCH} are {wanted[BATCH]} updates; {UPDATES} of them take "
-                     f"batches of 93 ({wanted[93]}). We take Table IV; `configs/batch93/` has the other.",
+                     f"batches of 93 ({wanted[93]}). We take Table IV; `configs/batch93.ini` has the other.",
                      f"batches of {batch}: {count} updates", CONTRADICTORY)
 
 

@@ -32,7 +32,7 @@ sg_status sg_file_check_readable(const char *path)
     if (stat(path, &s) != 0)
         return sg_fail(SG_E_IO, "%s: %s", path, strerror(errno));
     if (S_ISDIR(s.st_mode))
-        return sg_fail(SG_E_IO, "%s is a folder, a file is wanted", path);
+        return sg_fail(SG_E_IO, "%s is a folder, not a file", path);
     if (access(path, R_OK) != 0)
         return sg_fail(SG_E_IO, "%s: %s", path, strerror(errno));
     return SG_OK;
@@ -44,7 +44,7 @@ sg_status sg_file_check_writable(const char *path, bool force)
     if (stat(path, &s) != 0)
         return SG_OK;
     if (S_ISDIR(s.st_mode))
-        return sg_fail(SG_E_CONFIG, "%s is a folder, a file name is wanted", path);
+        return sg_fail(SG_E_CONFIG, "%s is a folder, not a file", path);
     if (!force)
         return sg_fail(SG_E_CONFIG, "%s exists; --force overwrites it", path);
     return SG_OK;
@@ -66,7 +66,7 @@ sg_status sg_folder_make(const char *path)
     if (stat(path, &s) != 0)
         return sg_fail(SG_E_IO, "cannot make the folder %s: %s", path, strerror(errno));
     if (!S_ISDIR(s.st_mode))
-        return sg_fail(SG_E_IO, "%s is a file, a folder is wanted", path);
+        return sg_fail(SG_E_IO, "%s is a file, not a folder", path);
     if (access(path, W_OK | X_OK) != 0)
         return sg_fail(SG_E_IO, "cannot write into the folder %s: %s", path, strerror(errno));
     return SG_OK;

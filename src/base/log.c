@@ -37,11 +37,6 @@ void sg_log_set_sink(FILE *sink)
     here.last_plain = LONG_AGO;
 }
 
-FILE *sg_results(void)
-{
-    return here.sink ? here.sink : stdout;
-}
-
 static FILE *stream(void)
 {
     return here.sink ? here.sink : stderr;

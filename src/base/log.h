@@ -3,7 +3,7 @@
  * plain line now and then.
  *
  * A thread that does a job of its own beside others can be given a sink: a stream that takes all that this
- * thread has to say, results too, as plain lines.
+ * thread has to say, as plain lines.
  */
 #ifndef SG_BASE_LOG_H
 #define SG_BASE_LOG_H
@@ -17,13 +17,10 @@ typedef enum { SG_LOG_QUIET, SG_LOG_NORMAL, SG_LOG_VERBOSE } sg_log_level;
 void sg_log_set_level(sg_log_level level);
 sg_log_level sg_log_get_level(void);
 
-/* From now on this thread writes to `sink` instead of standard error and output, at SG_LOG_NORMAL whatever
+/* From now on this thread writes to `sink` instead of standard error, at SG_LOG_NORMAL whatever
  * the level of the process; NULL: as before.  Threads that it starts have no part in it.  The caller keeps
  * the stream. */
 void sg_log_set_sink(FILE *sink);
-
-/* Where this thread prints results: its sink, or standard output. */
-FILE *sg_results(void);
 
 /* One line to standard error (newline added), after clearing a progress line. */
 void sg_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -50,43 +50,36 @@ static size_t edit_distance(const char *a, const char *b)
     return row[m];
 }
 
+/* SIZE_MAX: too far apart to be meant. */
+static size_t name_distance(const char *name, const char *known)
+{
+    const size_t limit = strlen(name) / 3 < 2 ? 2 : strlen(name) / 3, d = edit_distance(name, known);
+    return d <= limit ? d : SIZE_MAX;
+}
+
 const char *sg_nearest_name(const char *name, const char *const *known, size_t count)
 {
-    size_t limit = strlen(name) / 3 < 2 ? 2 : strlen(name) / 3;
     const char *best = NULL;
-    for (size_t i = 0; i < count; i++) {
-        size_t d = edit_distance(name, known[i]);
-        if (d <= limit && (!best || d < edit_distance(name, best)))
+    for (size_t i = 0; i < count; i++)
+        if (name_distance(name, known[i]) < (best ? name_distance(name, best) : SIZE_MAX))
             best = known[i];
-    }
     return best;
 }
 
-/* Collects the distinct sections (section == NULL) or the keys of one section. */
+/* Collects the sections (section == NULL) or the keys of one section. */
 static size_t collect_names(const sg_option *table, const char *section, const char *names[NAMES_MAX])
 {
     size_t count = 0;
-    for (const sg_option *o = table; o->type != SG_OPT_END && count < NAMES_MAX; o++) {
-        if (section && (!o->section || strcmp(o->section, section) != 0))
-            continue;
-        const char *name = section ? o->key : o->section;
-        if (!section && !name)
-            name = o->key;
-        if (count == 0 || strcmp(names[count - 1], name) != 0)
-            names[count++] = name;
-    }
+    for (const sg_option *o = table; o->type != SG_OPT_END && count < NAMES_MAX; o++)
+        if (!section || strcmp(o->section, section) == 0)
+            names[count++] = section ? o->key : o->section;
     return count;
 }
 
-static sg_status unknown_name(const sg_option *table, const char *section, const char *key, sg_status wrong)
+static sg_status unknown_setting(const sg_option *table, const char *section, const char *key,
+                                 sg_status wrong)
 {
     const char *names[NAMES_MAX];
-    if (!section) {
-        size_t n = collect_names(table, NULL, names);
-        const char *near = sg_nearest_name(key, names, n);
-        return near ? sg_fail(wrong, "unknown option --%s; did you mean --%s?", key, near)
-                    : sg_fail(wrong, "unknown option --%s; --help lists them", key);
-    }
     size_t n = collect_names(table, section, names);
     if (n == 0) {
         n = collect_names(table, NULL, names);
@@ -102,6 +95,48 @@ static sg_status unknown_name(const sg_option *table, const char *section, const
                 : sg_fail(wrong, "unknown key %s.%s; --dump-config lists them", section, key);
 }
 
+/* The entry whose name is nearest to `name`, and how far it is; settings also by "section.key". */
+static const sg_option *nearest_option(const sg_option *table, const char *name, size_t *distance)
+{
+    const sg_option *best = NULL;
+    char full[128];
+    *distance = SIZE_MAX;
+    for (const sg_option *o = table; o && o->type != SG_OPT_END; o++) {
+        snprintf(full, sizeof full, "%s.%s", o->section ? o->section : "", o->key);
+        const size_t by_key = name_distance(name, o->key), by_full = name_distance(name, full);
+        const size_t d = by_key < by_full ? by_key : by_full;
+        if (d < *distance) {
+            best = o;
+            *distance = d;
+        }
+    }
+    return best;
+}
+
+/* `word` is what was typed, `key` its name with '_', `value` what it was to be, or NULL. */
+static sg_status unknown_option(const sg_option *table, const sg_option *settings, const char *word,
+                                const char *key, const char *value)
+{
+    char name[64];
+    size_t to_option, to_setting;
+    const sg_option *option = nearest_option(table, key, &to_option);
+    const sg_option *setting = nearest_option(settings, key, &to_setting);
+    const int length = (int)strcspn(word, "=");
+    if (setting && to_setting < to_option) {
+        const char *shown = value                          ? value
+                            : setting->type == SG_OPT_FLAG ? "true"
+                                                           : sg_option_argument(setting);
+        return sg_fail(SG_E_USAGE,
+                       to_setting == 0
+                           ? "%.*s is the setting %s.%s: use --set %s.%s=%s"
+                           : "unknown option %.*s; did you mean the setting %s.%s: --set %s.%s=%s?",
+                       length, word, setting->section, setting->key, setting->section, setting->key, shown);
+    }
+    return option ? sg_fail(SG_E_USAGE, "unknown option %.*s; did you mean %s?", length, word,
+                            sg_option_name(option, name))
+                  : sg_fail(SG_E_USAGE, "unknown option %.*s; --help lists them", length, word);
+}
+
 static const sg_option *find_option(const sg_option *table, const char *section, const char *key)
 {
     for (const sg_option *o = table; o->type != SG_OPT_END; o++) {
@@ -115,12 +150,13 @@ static const sg_option *find_option(const sg_option *table, const char *section,
 
 /* ---- values ---- */
 
-static void option_name(const sg_option *o, char text[128])
+/* As it is called in messages: "section.key" or "--key". */
+static void value_name(const sg_option *o, char text[128])
 {
     if (o->section)
         snprintf(text, 128, "%s.%s", o->section, o->key);
     else
-        snprintf(text, 128, "--%s", o->key);
+        sg_option_name(o, text);
 }
 
 static int choice_index(const char *choices, const char *value)
@@ -156,7 +192,7 @@ static sg_status set_number(const sg_option *o, void *field, const char *value, 
     if (o->type == SG_OPT_INT) {
         long long v = strtoll(value, &end, 10);
         if (end == value || *end || errno)
-            return sg_fail(wrong, "%s = %s: a whole number is wanted", name, value);
+            return sg_fail(wrong, "%s = %s: expected a whole number", name, value);
         if ((double)v < o->min || (double)v > o->max)
             return sg_fail(wrong, "%s = %s: must be from %.0f to %.0f", name, value, o->min, o->max);
         *(int64_t *)field = v;
@@ -164,7 +200,7 @@ static sg_status set_number(const sg_option *o, void *field, const char *value, 
     }
     double v = strtod(value, &end);
     if (end == value || *end || !isfinite(v))
-        return sg_fail(wrong, "%s = %s: a number is wanted", name, value);
+        return sg_fail(wrong, "%s = %s: expected a number", name, value);
     if (v < o->min || v > o->max)
         return sg_fail(wrong, "%s = %s: must be from %g to %g", name, value, o->min, o->max);
     *(double *)field = v;
@@ -174,12 +210,12 @@ static sg_status set_number(const sg_option *o, void *field, const char *value, 
 static sg_status set_value(const sg_option *o, void *base, const char *value, sg_status wrong)
 {
     char name[128];
-    option_name(o, name);
+    value_name(o, name);
     void *field = (char *)base + o->offset;
     switch (o->type) {
     case SG_OPT_FLAG:
         if (!parse_flag(value, field))
-            return sg_fail(wrong, "%s = %s: true or false is wanted", name, value);
+            return sg_fail(wrong, "%s = %s: expected true or false", name, value);
         return SG_OK;
     case SG_OPT_INT:
     case SG_OPT_REAL:
@@ -262,7 +298,8 @@ sg_status sg_options_set(const sg_option *table, void *base, const char *section
 {
     const sg_option *o = find_option(table, section, key);
     if (!o)
-        return unknown_name(table, section, key, wrong);
+        return section ? unknown_setting(table, section, key, wrong)
+                       : unknown_option(table, NULL, key, key, NULL);
     return set_value(o, base, value, wrong);
 }
 
@@ -335,7 +372,7 @@ sg_status sg_options_assign(const sg_option *table, void *base, const char *assi
     strcpy(copy, assignment);
     char *dot = strchr(copy, '.'), *equals = strchr(copy, '=');
     if (!dot || !equals || dot > equals)
-        return sg_fail(SG_E_USAGE, "--set %s: section.key=value is wanted", assignment);
+        return sg_fail(SG_E_USAGE, "--set %s: expected section.key=value", assignment);
     *dot = *equals = '\0';
     return sg_options_set(table, base, copy, dot + 1, equals + 1, SG_E_USAGE);
 }
@@ -380,23 +417,60 @@ size_t sg_options_differences(const sg_option *table, const void *a, const void 
     return count;
 }
 
+char *sg_option_name(const sg_option *o, char text[64])
+{
+    snprintf(text, 64, "--%s", o->key);
+    for (char *p = text; *p; p++)
+        if (*p == '_')
+            *p = '-';
+    return text;
+}
+
+const char *sg_option_argument(const sg_option *o)
+{
+    return o->type == SG_OPT_FLAG  ? ""
+           : o->argument           ? o->argument
+           : o->choices            ? o->choices
+           : o->type == SG_OPT_INT ? "N"
+                                   : "X";
+}
+
+enum { HELP_COLUMN = 32, HELP_WIDTH = 100 };
+
+/* Text from HELP_COLUMN on, broken at spaces; the cursor stands there. */
+static void print_wrapped(const char *text, FILE *out)
+{
+    const size_t room = HELP_WIDTH - HELP_COLUMN;
+    while (strlen(text) > room) {
+        size_t n = room;
+        while (n > 0 && text[n] != ' ')
+            n--;
+        if (n == 0)
+            break;
+        fprintf(out, "%.*s\n%*s", (int)n, text, HELP_COLUMN, "");
+        text += n + 1;
+    }
+    fprintf(out, "%s\n", text);
+}
+
 void sg_options_help(const sg_option *table, FILE *out)
 {
     for (const sg_option *o = table; o->type != SG_OPT_END; o++) {
-        char left[96], dashed[64];
-        snprintf(dashed, sizeof dashed, "%s", o->key);
-        for (char *p = dashed; *p; p++)
-            if (*p == '_')
-                *p = '-';
-        const char *argument = o->type == SG_OPT_FLAG ? "" : o->argument ? o->argument : o->choices;
+        char left[128], name[64], text[512];
+        const char *argument = sg_option_argument(o);
+        const bool fallback = o->fallback && o->fallback[0] && o->type != SG_OPT_FLAG;
         char letter[8] = "    ";
         if (o->letter)
             snprintf(letter, sizeof letter, "-%c, ", o->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, dashed, argument[0] ? " " : "", argument);
-        fprintf(out, strlen(left) > 28 ? "  %s\n  %28s  %s" : "  %-28s%s  %s", left, "", o->help);
-        if (o->fallback && o->fallback[0] && o->type != SG_OPT_FLAG)
-            fprintf(out, " [%s]", o->fallback);
-        fputc('\n', out);
+        snprintf(left, sizeof left, "%s%s%s%s", letter, sg_option_name(o, name), argument[0] ? " " : "",
+                 argument);
+        if (strlen(left) > HELP_COLUMN - 4)
+            fprintf(out, "  %s\n%*s", left, HELP_COLUMN, "");
+        else
+            fprintf(out, "  %-*s", HELP_COLUMN - 2, left);
+        snprintf(text, sizeof text, "%s%s%s%s%s", o->help, fallback ? " [" : "", fallback ? o->fallback : "",
+                 fallback ? "]" : "", o->required ? " (required)" : "");
+        print_wrapped(text, out);
     }
 }
 
@@ -410,11 +484,35 @@ static const sg_option *find_letter(const sg_option *table, char letter)
     return NULL;
 }
 
-sg_status sg_options_command_line(const sg_option *table, void *base, int argc, char **argv,
-                                  sg_text_list *words)
+/* The option that `word` names and, for "--key=value", its value; `next` is the word after it, or NULL. */
+static sg_status parse_option(const sg_option *table, const sg_option *settings, const char *word,
+                              const char *next, const sg_option **option, const char **value)
+{
+    char key[64];
+    const char *equals = strchr(word, '=');
+    *value = NULL;
+    *option = word[1] != '-' && word[2] == '\0' ? find_letter(table, word[1]) : NULL;
+    if (word[1] != '-')
+        return *option ? SG_OK : sg_fail(SG_E_USAGE, "unknown option %s; --help lists them", word);
+    const size_t n = (equals ? (size_t)(equals - word) : strlen(word)) - 2;
+    if (n >= sizeof key)
+        return sg_fail(SG_E_USAGE, "unknown option %s", word);
+    for (size_t k = 0; k < n; k++)
+        key[k] = word[2 + k] == '-' ? '_' : word[2 + k];
+    key[n] = '\0';
+    *value = equals ? equals + 1 : NULL;
+    *option = find_option(table, NULL, key);
+    if (*option)
+        return SG_OK;
+    return unknown_option(table, settings, word, key, *value ? *value : next && next[0] != '-' ? next : NULL);
+}
+
+sg_status sg_options_command_line(const sg_option *table, const sg_option *settings, void *base, int argc,
+                                  char **argv, sg_text_list *words)
 {
     for (int i = 0; i < argc; i++) {
-        const char *word = argv[i];
+        const char *word = argv[i], *value;
+        const sg_option *o;
         if (strcmp(word, "--") == 0) {
             while (++i < argc)
                 SG_TRY(sg_text_list_add(words, argv[i]));
@@ -424,36 +522,43 @@ sg_status sg_options_command_line(const sg_option *table, void *base, int argc, 
             SG_TRY(sg_text_list_add(words, word));
             continue;
         }
-        char key[64];
-        const char *value = NULL;
-        const sg_option *o;
-        if (word[1] == '-') {
-            value = strchr(word, '=');
-            size_t n = value ? (size_t)(value - word) - 2 : strlen(word) - 2;
-            if (n >= sizeof key)
-                return sg_fail(SG_E_USAGE, "unknown option %s", word);
-            for (size_t k = 0; k < n; k++)
-                key[k] = word[2 + k] == '-' ? '_' : word[2 + k];
-            key[n] = '\0';
-            value = value ? value + 1 : NULL;
-            o = find_option(table, NULL, key);
-            if (!o)
-                return unknown_name(table, NULL, key, SG_E_USAGE);
-        } else {
-            o = word[2] == '\0' ? find_letter(table, word[1]) : NULL;
-            if (!o)
-                return sg_fail(SG_E_USAGE, "unknown option %s; --help lists them", word);
-        }
+        SG_TRY(parse_option(table, settings, word, i + 1 < argc ? argv[i + 1] : NULL, &o, &value));
         if (!value && o->type == SG_OPT_FLAG)
             value = "true";
         if (!value && i + 1 >= argc)
-            return sg_fail(SG_E_USAGE, "%s wants a value (%s)", word, o->argument ? o->argument : o->choices);
+            return sg_fail(SG_E_USAGE, "%s needs a value (%s)", word, sg_option_argument(o));
         SG_TRY(set_value(o, base, value ? value : argv[++i], SG_E_USAGE));
     }
     return SG_OK;
 }
 
-sg_status sg_require_option(const char *command, const char *value, const char *option)
+sg_status sg_options_require(const sg_option *table, const void *base, const char *command)
 {
-    return value[0] ? SG_OK : sg_fail(SG_E_USAGE, "%s wants %s", command, option);
+    char name[64];
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++)
+        if (o->required && !((const char *)base + o->offset)[0])
+            return sg_fail(SG_E_USAGE, "%s needs %s %s", command, sg_option_name(o, name),
+                           sg_option_argument(o));
+    return SG_OK;
+}
+
+sg_status sg_options_apply(const sg_option *table, const void *base, const sg_option *settings, void *config)
+{
+    char section[64];
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++) {
+        const char *value = (const char *)base + o->offset;
+        if (!o->setting || !value[0])
+            continue;
+        const char *dot = strchr(o->setting, '.');
+        snprintf(section, sizeof section, "%.*s", (int)(dot - o->setting), o->setting);
+        SG_TRY(sg_options_set(settings, config, section, dot + 1, value, SG_E_USAGE));
+    }
+    return SG_OK;
+}
+
+void sg_options_free(const sg_option *table, void *base)
+{
+    for (const sg_option *o = table; o->type != SG_OPT_END; o++)
+        if (o->type == SG_OPT_APPEND)
+            free(((sg_text_list *)((char *)base + o->offset))->items);
 }

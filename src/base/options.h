@@ -1,6 +1,6 @@
-/* options.h: one table of options drives everything that touches them: the INI reader, --set, the command
- * line,
- * --help, --dump-config, range checks, and the error for an unknown name (with the nearest known one).
+/* options.h: one table of options drives all that touches them: the INI reader, --set, the command line,
+ * --help, --dump-config, manual page, shell completion, range checks, and the error for an unknown name (with
+ * the nearest known one).
  *
  * A table is an array of sg_option that ends with an entry of type SG_OPT_END.  Each entry says where in a C
  * struct the value lives.  Configuration tables have a section; tables of command-line flags have section
@@ -32,15 +32,47 @@ typedef struct {
     size_t offset;        /* of the value in the struct */
     const char *fallback; /* the default, as text; NULL: left as zero */
     double min, max;      /* SG_OPT_INT and SG_OPT_REAL */
-    const char *choices;  /* SG_OPT_ENUM: "a|b|c" */
-    const char *argument; /* for --help: "FILE", "N", ...; NULL for flags and enums */
+    const char *choices;  /* SG_OPT_ENUM: "a|b|c"; of others, words that a shell may complete, or NULL */
+    const char *argument; /* for --help: "FILE"; NULL: "N", "X", the choices, or none for flags */
     const char *help;     /* one sentence */
+    const char *setting;  /* "section.key" of the setting that this option stands for, or NULL */
     char letter;          /* a short form for the command line, or 0 */
+    bool required;        /* on a command line: text that must not be empty */
 } sg_option;
 
-#define SG_OPTIONS_END                                             \
-    {                                                              \
-        NULL, NULL, SG_OPT_END, 0, NULL, 0, 0, NULL, NULL, NULL, 0 \
+/* Entries of a table:
+ *     SG_TEXT(SG_KEY(options, out), "FILE", "the file to write", .letter = 'o', .required = true)
+ * SG_KEY: the member of the struct that holds the value and names the option; SG_AT: it has another name.
+ * Further members follow as designated initialisers. */
+#define SG_AT(key_, struct_, member) .key = key_, .offset = offsetof(struct_, member)
+#define SG_KEY(struct_, member)      SG_AT(#member, struct_, member)
+#define SG_FLAG(at, help_, ...)                             \
+    {                                                       \
+        at, .type = SG_OPT_FLAG, .help = help_, __VA_ARGS__ \
+    }
+#define SG_INT(at, fallback_, low, high, help_, ...)                                                       \
+    {                                                                                                      \
+        at, .type = SG_OPT_INT, .fallback = fallback_, .min = low, .max = high, .help = help_, __VA_ARGS__ \
+    }
+#define SG_REAL(at, fallback_, low, high, help_, ...)                                                       \
+    {                                                                                                       \
+        at, .type = SG_OPT_REAL, .fallback = fallback_, .min = low, .max = high, .help = help_, __VA_ARGS__ \
+    }
+#define SG_ENUM(at, fallback_, choices_, help_, ...)                                                    \
+    {                                                                                                   \
+        at, .type = SG_OPT_ENUM, .fallback = fallback_, .choices = choices_, .help = help_, __VA_ARGS__ \
+    }
+#define SG_TEXT(at, argument_, help_, ...)                                         \
+    {                                                                              \
+        at, .type = SG_OPT_TEXT, .argument = argument_, .help = help_, __VA_ARGS__ \
+    }
+#define SG_LIST(at, argument_, help_, ...)                                           \
+    {                                                                                \
+        at, .type = SG_OPT_APPEND, .argument = argument_, .help = help_, __VA_ARGS__ \
+    }
+#define SG_OPTIONS_END     \
+    {                      \
+        .type = SG_OPT_END \
     }
 
 #define SG_TEXT_LIST_MAX 4096
@@ -83,18 +115,31 @@ void sg_options_value_text(const sg_option *option, const void *base, char text[
 size_t sg_options_differences(const sg_option *table, const void *a, const void *b,
                               bool (*ignore)(const sg_option *), char *text, size_t size);
 
+/* "--key" with '-' for '_', into text[64]; returns text. */
+char *sg_option_name(const sg_option *option, char text[64]);
+
+/* What stands for its value in --help; "" for flags. */
+const char *sg_option_argument(const sg_option *option);
+
 /* Prints the table for --help, two columns. */
 void sg_options_help(const sg_option *table, FILE *out);
 
 /* Reads a command line: --key value, --key=value, -k value, --flag; "--" ends options.  Words that are no
- * options are collected in `words`.  "-" alone is a word. */
-sg_status sg_options_command_line(const sg_option *table, void *base, int argc, char **argv,
-                                  sg_text_list *words);
+ * options are collected in `words`.  "-" alone is a word.  For an unknown option that is a key of `settings`,
+ * or nearly one, the error shows how to --set it; `settings` may be NULL. */
+sg_status sg_options_command_line(const sg_option *table, const sg_option *settings, void *base, int argc,
+                                  char **argv, sg_text_list *words);
+
+/* SG_E_USAGE "COMMAND needs --out FILE" if the text of a required option is empty. */
+sg_status sg_options_require(const sg_option *table, const void *base, const char *command);
+
+/* Puts the texts at `base` that stand for a setting, and are not empty, into `config`. */
+sg_status sg_options_apply(const sg_option *table, const void *base, const sg_option *settings, void *config);
+
+/* Frees the lists at `base`. */
+void sg_options_free(const sg_option *table, void *base);
 
 /* The known name nearest to `name` (edit distance at most a third of its length, at least 2), or NULL. */
 const char *sg_nearest_name(const char *name, const char *const *known, size_t count);
-
-/* SG_E_USAGE "... wants --out FILE" if `value` is empty. */
-sg_status sg_require_option(const char *command, const char *value, const char *option);
 
 #endif

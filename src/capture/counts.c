@@ -1,15 +1,15 @@
 #include "capture/counts.h"
 
 static const char *const names[] = {
-#define COUNT_NAME(NAME, name, text) #name,
-    SG_COUNTS(COUNT_NAME)
-#undef COUNT_NAME
+#define X(NAME, name, text) #name,
+#include "capture/counts.def"
+#undef X
 };
 
 static const char *const texts[] = {
-#define COUNT_TEXT(NAME, name, text) text,
-    SG_COUNTS(COUNT_TEXT)
-#undef COUNT_TEXT
+#define X(NAME, name, text) text,
+#include "capture/counts.def"
+#undef X
 };
 
 const char *sg_count_name(sg_count count)

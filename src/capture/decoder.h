@@ -6,7 +6,8 @@
 #ifndef SG_CAPTURE_DECODER_H
 #define SG_CAPTURE_DECODER_H
 
-#include "capture/capture.h"
+#include "capture/counts.h"
+#include "capture/item.h"
 #include "capture/packet.h"
 
 typedef struct sg_decoder sg_decoder;

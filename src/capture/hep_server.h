@@ -2,7 +2,8 @@
 #ifndef SG_CAPTURE_HEP_SERVER_H
 #define SG_CAPTURE_HEP_SERVER_H
 
-#include "capture/capture.h"
+#include "capture/counts.h"
+#include "capture/item.h"
 
 #include <poll.h>
 

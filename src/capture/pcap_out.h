@@ -11,7 +11,7 @@
 #ifndef SG_CAPTURE_PCAP_OUT_H
 #define SG_CAPTURE_PCAP_OUT_H
 
-#include "capture/capture.h"
+#include "capture/item.h"
 
 typedef struct sg_pcap_out sg_pcap_out;
 

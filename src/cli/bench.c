@@ -155,13 +155,3 @@ void sg_bench_add_versions(cJSON *report, const sg_engine *engine)
             cJSON_AddStringToObject(object, settings[i], value);
     }
 }
-
-sg_status sg_bench_parse(const char *name, const sg_option *table, const char *about,
-                         sg_bench_options *options, int argc, char **argv, bool *done)
-{
-    sg_text_list words = {0};
-    *options = (sg_bench_options){.warmup = -1}; /* left out */
-    sg_status status = sg_command_parse(name, table, about, options, argc, argv, &words, 0, done);
-    free(words.items);
-    return status;
-}

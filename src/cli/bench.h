@@ -21,43 +21,31 @@ typedef struct {
 } sg_bench_options;
 
 /* Rows of an option table. */
-/* clang-format off */
-#define SG_BENCH_INT(key, value, low, high, help)                                                           \
-    {NULL, #key, SG_OPT_INT, offsetof(sg_bench_options, key), value, low, high, NULL, "N", help, 0}
-#define SG_BENCH_REAL(key, value, low, high, help)                                                          \
-    {NULL, #key, SG_OPT_REAL, offsetof(sg_bench_options, key), value, low, high, NULL, "X", help, 0}
-#define SG_BENCH_ENUM(key, value, choices, help)                                                            \
-    {NULL, #key, SG_OPT_ENUM, offsetof(sg_bench_options, key), value, 0, 0, choices, NULL, help, 0}
-#define SG_BENCH_TEXT(key, value, argument, help)                                                           \
-    {NULL, #key, SG_OPT_TEXT, offsetof(sg_bench_options, key), value, 0, 0, NULL, argument, help, 0}
-#define SG_BENCH_FLAG(key, help)                                                                            \
-    {NULL, #key, SG_OPT_FLAG, offsetof(sg_bench_options, key), NULL, 0, 0, NULL, NULL, help, 0}
+#define SG_BENCH_AT(member) SG_KEY(sg_bench_options, member)
 
-#define SG_BENCH_NETWORK_OPTIONS                                                                            \
-    SG_BENCH_TEXT(corpus, NULL, "FILE",                                                                     \
-                  "draw batches from this corpus; otherwise one is made up with the shape below"),          \
-    SG_BENCH_INT(dialogs, "18782", 10, 100000000, "dialogs of the made-up corpus"),                         \
-    SG_BENCH_INT(classes, "1492", 3, 10000000, "its classes N"),                                            \
-    SG_BENCH_INT(message_types, "18", 2, 1000, "its message types M"),                                      \
-    SG_BENCH_INT(length, "56", 2, 10000, "its longest dialog L"),                                           \
-    SG_BENCH_INT(units, "0", 0, SG_UNITS_MAX, "units H of each layer; 0: one for each class"),              \
-    SG_BENCH_INT(layers, "1", 1, SG_LAYERS_MAX, "LSTM layers"),                                             \
-    SG_BENCH_REAL(dropout, "0", 0, 0.99, "dropout on the last LSTM's output"),                              \
-    SG_BENCH_ENUM(padding, "post", SG_PADDING_CHOICES, "where the zeros stand"),                            \
-    SG_BENCH_INT(batch, "933", 1, 1000000, "dialogs in an update"),                                         \
-    SG_BENCH_ENUM(batching, "trie", SG_BATCHING_CHOICES,                                                  \
-                  "what a batch computes once: equal beginnings of dialogs, equal dialogs, or nothing"),    \
-    SG_BENCH_REAL(clip_norm, "0", 0, 1e9, "bound on the gradient's norm; 0: none"),                         \
-    SG_BENCH_INT(seed, "1", 0, 9e15, "starting weights and order of the dialogs")
+#define SG_BENCH_NETWORK_OPTIONS                                                                          \
+    SG_TEXT(SG_BENCH_AT(corpus), "FILE",                                                                  \
+            "draw batches from this corpus; otherwise one is made up with the shape below"),              \
+        SG_INT(SG_BENCH_AT(dialogs), "18782", 10, 100000000, "dialogs of the made-up corpus"),            \
+        SG_INT(SG_BENCH_AT(classes), "1492", 3, 10000000, "its classes N"),                               \
+        SG_INT(SG_BENCH_AT(message_types), "18", 2, 1000, "its message types M"),                         \
+        SG_INT(SG_BENCH_AT(length), "56", 2, 10000, "its longest dialog L"),                              \
+        SG_INT(SG_BENCH_AT(units), "0", 0, SG_UNITS_MAX, "units H of each layer; 0: one for each class"), \
+        SG_INT(SG_BENCH_AT(layers), "1", 1, SG_LAYERS_MAX, "LSTM layers"),                                \
+        SG_REAL(SG_BENCH_AT(dropout), "0", 0, 0.99, "dropout on the last LSTM's output"),                 \
+        SG_ENUM(SG_BENCH_AT(padding), "post", SG_PADDING_CHOICES, "where the zeros stand"),               \
+        SG_INT(SG_BENCH_AT(batch), "933", 1, 1000000, "dialogs in an update"),                            \
+        SG_ENUM(SG_BENCH_AT(batching), "trie", SG_BATCHING_CHOICES,                                       \
+                "what a batch computes once: equal beginnings of dialogs, equal dialogs, or nothing"),    \
+        SG_REAL(SG_BENCH_AT(clip_norm), "0", 0, 1e9, "bound on the gradient's norm; 0: none"),            \
+        SG_INT(SG_BENCH_AT(seed), "1", 0, 9e15, "starting weights and order of the dialogs")
 
-#define SG_BENCH_DEVICE_OPTIONS                                                                             \
-    SG_BENCH_TEXT(device, "auto", "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]"),                            \
-    SG_BENCH_ENUM(precision, "auto", SG_PRECISION_CHOICES, "what products are computed in"),                \
-    {NULL, "threads", SG_OPT_INT, offsetof(sg_bench_options, threads), NULL, 1, 1024, NULL, "N",            \
-     "threads to compute with; all cores if left out", 0},                                                  \
-    SG_BENCH_FLAG(json, "print one JSON object instead of a table"),                                        \
-    SG_COMMON_OPTIONS(sg_bench_options)
-/* clang-format on */
+#define SG_BENCH_DEVICE_OPTIONS                                                                         \
+    SG_TEXT(SG_BENCH_AT(device), "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]", .fallback = "auto"),     \
+        SG_ENUM(SG_BENCH_AT(precision), "auto", SG_PRECISION_CHOICES, "what products are computed in"), \
+        SG_INT(SG_BENCH_AT(threads), NULL, 1, 1024, "threads to compute with; all cores if left out"),  \
+        SG_FLAG(SG_BENCH_AT(json), "print one JSON object instead of a table"),                         \
+        SG_COMMON_OPTIONS(sg_bench_options)
 
 /* The corpus that batches are drawn from, and the network for it. */
 typedef struct {
@@ -96,9 +84,5 @@ sg_status sg_bench_trainer_step(sg_bench_trainer *trainer, sg_step_result *resul
 /* Adds "versions": what a GPU engine runs on, and the settings of the environment that its speed and bits
  * depend on; null on the CPU. */
 void sg_bench_add_versions(cJSON *report, const sg_engine *engine);
-
-/* Parses the command line of a bench command; frees nothing that has to be kept. */
-sg_status sg_bench_parse(const char *name, const sg_option *table, const char *about,
-                         sg_bench_options *options, int argc, char **argv, bool *done);
 
 #endif

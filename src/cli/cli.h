@@ -4,53 +4,67 @@
 
 #include "base/options.h"
 
+/* A command line that has been read. */
 typedef struct {
-    const char *name;    /* "train", or "corpus synth" for a command with a verb */
-    const char *summary; /* one line for the list of commands */
-    const char *words;   /* the words it takes after its options, "" if none, for the usage line */
-    /* Runs the command; argv holds what follows its name. */
-    sg_status (*run)(const char *name, int argc, char **argv);
+    const char *name;          /* of the command */
+    void *options;             /* the struct that its table describes */
+    const sg_text_list *words; /* besides options, as many as the command takes */
+    int argc;                  /* all that followed the name, */
+    char **argv;               /* for provenance.json */
+} sg_call;
+
+typedef struct {
+    const char *name;            /* "train", or "corpus synth" for a command with a verb */
+    const char *summary;         /* one line for the list of commands */
+    const char *about;           /* some lines for --help */
+    const char *words;           /* what it takes besides options, for the usage line; NULL if nothing */
+    size_t words_min, words_max; /* how many of them */
+    const sg_option *table;      /* ends with SG_COMMON_OPTIONS */
+    size_t size;                 /* of the options struct, whose first member is sg_common_options */
+    const sg_option *settings;   /* what its --set changes, or NULL */
+    sg_status (*run)(const sg_call *call);
 } sg_command;
 
-extern const sg_command sg_commands[]; /* ends with name NULL */
+/* Defines sg_command_<id>, whose options are a `type`; further members follow as designated initialisers. */
+#define SG_COMMAND(id, name_, summary_, about_, table_, type, run_, ...) \
+    const sg_command sg_command_##id = {.name = name_,                   \
+                                        .summary = summary_,             \
+                                        .about = about_,                 \
+                                        .table = table_,                 \
+                                        .size = sizeof(type),            \
+                                        .run = run_,                     \
+                                        __VA_ARGS__}
 
 /* Options that mean the same everywhere.  A command's options struct starts with this. */
 typedef struct {
     bool help, verbose, quiet;
 } sg_common_options;
 
-#define SG_COMMON_OPTIONS(type)                                                                              \
-    {NULL, "verbose", SG_OPT_FLAG, offsetof(type, common.verbose), NULL, 0, 0, NULL, NULL, "say more", 'v'}, \
-        {NULL, "quiet", SG_OPT_FLAG, offsetof(type, common.quiet),           NULL, 0,                        \
-         0,    NULL,    NULL,        "say nothing but warnings and results", 'q'},                           \
-        {NULL, "help", SG_OPT_FLAG, offsetof(type, common.help), NULL, 0, 0, NULL, NULL, "show this", 'h'},  \
-        SG_OPTIONS_END
+#define SG_COMMON_OPTIONS(type)                                                                        \
+    SG_FLAG(SG_AT("verbose", type, common.verbose), "say more", .letter = 'v'),                        \
+        SG_FLAG(SG_AT("quiet", type, common.quiet), "print warnings and results only", .letter = 'q'), \
+        SG_FLAG(SG_AT("help", type, common.help), "show this help", .letter = 'h'), SG_OPTIONS_END
 
-/* Sets defaults, reads the command line into `options` (whose first member is sg_common_options) and collects
- * plain words; more than `words_max` of them are SG_E_USAGE.  With --help it prints usage, `about` and the
- * table to standard output and sets *done; otherwise applies --verbose and --quiet. */
-sg_status sg_command_parse(const char *name, const sg_option *table, const char *about, void *options,
-                           int argc, char **argv, sg_text_list *words, size_t words_max, bool *done);
+extern const sg_command sg_command_train, sg_command_eval, sg_command_detect, sg_command_score,
+    sg_command_watch, sg_command_experiment, sg_command_export, sg_command_import, sg_command_corpus_synth,
+    sg_command_corpus_import, sg_command_corpus_merge, sg_command_corpus_info, sg_command_corpus_split,
+    sg_command_gradients, sg_command_bench_train, sg_command_bench_infer, sg_command_bench_compare,
+    sg_command_bench_device, sg_command_devices, sg_command_version, sg_command_help;
 
-sg_status sg_run_version(const char *name, int argc, char **argv);
-sg_status sg_run_devices(const char *name, int argc, char **argv);
-sg_status sg_run_corpus_synth(const char *name, int argc, char **argv);
-sg_status sg_run_corpus_import(const char *name, int argc, char **argv);
-sg_status sg_run_corpus_merge(const char *name, int argc, char **argv);
-sg_status sg_run_corpus_info(const char *name, int argc, char **argv);
-sg_status sg_run_corpus_split(const char *name, int argc, char **argv);
-sg_status sg_run_train(const char *name, int argc, char **argv);
-sg_status sg_run_eval(const char *name, int argc, char **argv);
-sg_status sg_run_detect(const char *name, int argc, char **argv);
-sg_status sg_run_score(const char *name, int argc, char **argv);
-sg_status sg_run_experiment(const char *name, int argc, char **argv);
-sg_status sg_run_watch(const char *name, int argc, char **argv);
-sg_status sg_run_export(const char *name, int argc, char **argv);
-sg_status sg_run_import(const char *name, int argc, char **argv);
-sg_status sg_run_gradients(const char *name, int argc, char **argv);
-sg_status sg_run_bench_train(const char *name, int argc, char **argv);
-sg_status sg_run_bench_infer(const char *name, int argc, char **argv);
-sg_status sg_run_bench_compare(const char *name, int argc, char **argv);
-sg_status sg_run_bench_device(const char *name, int argc, char **argv);
+extern const sg_command *const sg_commands[]; /* ends with NULL */
+
+/* Reads the command line, checks required options and the number of words, applies --verbose and --quiet, and
+ * runs the command; with --help, prints its help instead. */
+sg_status sg_command_run(const sg_command *command, int argc, char **argv);
+
+/* The command that the words name ("train", "corpus", "info"), and in *used how many of them that took; NULL
+ * if none does. */
+const sg_command *sg_command_find(int count, const char *const *words, int *used);
+
+/* SG_E_USAGE, naming the nearest command. */
+sg_status sg_command_unknown(const char *name);
+
+/* Whether there are commands with this first word and a verb, such as "corpus". */
+bool sg_command_is_family(const char *word);
 
 #endif

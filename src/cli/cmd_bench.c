@@ -18,25 +18,24 @@ enum {
 };
 static const double GPU_WARMUP_SECONDS = 1;
 
-/* clang-format off */
 static const sg_option train_table[] = {
     SG_BENCH_NETWORK_OPTIONS,
-    SG_BENCH_INT(steps, NULL, 1, 1000000, "steps to time; if left out, 10, and 200 on a GPU"),
-    SG_BENCH_INT(warmup, NULL, 0, 100000,
-                 "steps before them; if left out, 2, and as many as take a second on a GPU"),
-    SG_BENCH_INT(seeds, "1", 1, 64, "networks trained at the same time, each with a seed and a thread of its own"),
-    SG_BENCH_ENUM(graphs, "off", "off|on", "cuda: launch each step as one CUDA graph"),
-    SG_BENCH_FLAG(no_peak, "do not measure the peak of the products"),
+    SG_INT(SG_BENCH_AT(steps), NULL, 1, 1000000, "steps to time; if left out, 10, and 200 on a GPU"),
+    SG_INT(SG_BENCH_AT(warmup), "-1", -1, 100000,
+           "steps before them; -1: 2, and as many as take a second on a GPU"),
+    SG_INT(SG_BENCH_AT(seeds), "1", 1, 64,
+           "networks trained at the same time, each with a seed and a thread of its own"),
+    SG_ENUM(SG_BENCH_AT(graphs), "off", "off|on", "cuda: launch each step as one CUDA graph"),
+    SG_FLAG(SG_BENCH_AT(no_peak), "do not measure the peak of the products"),
     SG_BENCH_DEVICE_OPTIONS,
 };
 
 static const sg_option infer_table[] = {
     SG_BENCH_NETWORK_OPTIONS,
-    SG_BENCH_INT(steps, "10", 1, 1000000, "passes to time"),
-    SG_BENCH_INT(warmup, "2", 0, 1000, "passes before them"),
+    SG_INT(SG_BENCH_AT(steps), "10", 1, 1000000, "passes to time"),
+    SG_INT(SG_BENCH_AT(warmup), "2", 0, 1000, "passes before them"),
     SG_BENCH_DEVICE_OPTIONS,
 };
-/* clang-format on */
 
 static const char about_train[] =
     "Times training steps: batch plan, forward, backward, Adam.  Rates count what is really\n"
@@ -445,28 +444,28 @@ static sg_status run_bench(const char *name, const sg_bench_options *o, bench *b
     return SG_OK;
 }
 
-static sg_status run_command(const char *name, const sg_option *table, const char *about, int argc,
-                             char **argv, bool infer)
+static sg_status run_and_close(const sg_call *call, bool infer)
 {
-    sg_bench_options options;
-    bool done;
-    SG_TRY(sg_bench_parse(name, table, about, &options, argc, argv, &done));
-    if (done)
-        return SG_OK;
     bench b = {0};
     measurement m = {0};
-    sg_status status = run_bench(name, &options, &b, &m, infer);
+    sg_status status = run_bench(call->name, call->options, &b, &m, infer);
     free(m.step_ms);
     close_bench(&b);
     return status;
 }
 
-sg_status sg_run_bench_train(const char *name, int argc, char **argv)
+static sg_status run_train(const sg_call *call)
 {
-    return run_command(name, train_table, about_train, argc, argv, false);
+    return run_and_close(call, false);
 }
 
-sg_status sg_run_bench_infer(const char *name, int argc, char **argv)
+static sg_status run_infer(const sg_call *call)
 {
-    return run_command(name, infer_table, about_infer, argc, argv, true);
+    return run_and_close(call, true);
 }
+
+SG_COMMAND(bench_train, "bench train", "time training steps", about_train, train_table, sg_bench_options,
+           run_train);
+
+SG_COMMAND(bench_infer, "bench infer", "time inference", about_infer, infer_table, sg_bench_options,
+           run_infer);

@@ -7,16 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* clang-format off */
 static const sg_option table[] = {
     SG_BENCH_NETWORK_OPTIONS,
-    SG_BENCH_INT(steps, "20", 1, 1000000, "steps to take"),
-    SG_BENCH_TEXT(with, "cpu", "DEVICE", "the engine to compare with"),
-    SG_BENCH_ENUM(with_precision, "fp32", SG_PRECISION_CHOICES, "what its products are computed in"),
-    SG_BENCH_ENUM(graphs, "off", "off|on", "cuda: launch each step of the first engine as one CUDA graph"),
+    SG_INT(SG_BENCH_AT(steps), "20", 1, 1000000, "steps to take"),
+    SG_TEXT(SG_BENCH_AT(with), "DEVICE", "the engine to compare with", .fallback = "cpu"),
+    SG_ENUM(SG_BENCH_AT(with_precision), "fp32", SG_PRECISION_CHOICES, "what its products are computed in"),
+    SG_ENUM(SG_BENCH_AT(graphs), "off", "off|on",
+            "cuda: launch each step of the first engine as one CUDA graph"),
     SG_BENCH_DEVICE_OPTIONS,
 };
-/* clang-format on */
 
 static const char about[] =
     "Trains the same network on the same batches with two engines, and shows the losses of each\n"
@@ -113,18 +112,14 @@ static sg_status compare(const char *name, const sg_bench_options *o, const sg_b
     return SG_OK;
 }
 
-sg_status sg_run_bench_compare(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    sg_bench_options options;
+    const sg_bench_options *options = call->options;
     sg_bench_data data;
     comparison c = {0};
-    bool done;
-    SG_TRY(sg_bench_parse(name, table, about, &options, argc, argv, &done));
-    if (done)
-        return SG_OK;
-    sg_status status = sg_bench_data_open(&options, &data);
+    sg_status status = sg_bench_data_open(options, &data);
     if (status == SG_OK)
-        status = compare(name, &options, &data, &c);
+        status = compare(call->name, options, &data, &c);
     for (int k = 0; k < 2; k++) {
         sg_params_free(&c.weights[k]);
         sg_bench_trainer_close(&c.trainer[k]);
@@ -133,3 +128,6 @@ sg_status sg_run_bench_compare(const char *name, int argc, char **argv)
     sg_bench_data_close(&data);
     return status;
 }
+
+SG_COMMAND(bench_compare, "bench compare", "the same training steps on two engines, side by side", about,
+           table, sg_bench_options, run);

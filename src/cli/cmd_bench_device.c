@@ -2,15 +2,15 @@
 #include "base/json.h"
 #include "cli/bench.h"
 
-/* clang-format off */
 static const sg_option table[] = {
-    SG_BENCH_INT(size, "8192", 16, 65536, "the product is of square matrices of this size; so is the copy"),
-    SG_BENCH_INT(rows, "18782", 1, 100000000, "rows of probabilities for the moments"),
-    SG_BENCH_INT(classes, "1492", 3, 10000000, "probabilities in a row"),
-    SG_BENCH_INT(repeats, "10", 1, 1000, "measurements, of some milliseconds each on a GPU, of which the median is shown"),
+    SG_INT(SG_BENCH_AT(size), "8192", 16, 65536,
+           "the product is of square matrices of this size; so is the copy"),
+    SG_INT(SG_BENCH_AT(rows), "18782", 1, 100000000, "rows of probabilities for the moments"),
+    SG_INT(SG_BENCH_AT(classes), "1492", 3, 10000000, "probabilities in a row"),
+    SG_INT(SG_BENCH_AT(repeats), "10", 1, 1000,
+           "measurements, of some milliseconds each on a GPU, of which the median is shown"),
     SG_BENCH_DEVICE_OPTIONS,
 };
-/* clang-format on */
 
 static const char about[] =
     "Measures the ceilings of a device: copy bandwidth (bytes read plus bytes written), one large\n"
@@ -41,24 +41,23 @@ static sg_status print(const char *name, const sg_bench_options *o, const sg_eng
     return sg_json_print(r, stdout);
 }
 
-sg_status sg_run_bench_device(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    sg_bench_options o;
-    bool done;
-    SG_TRY(sg_bench_parse(name, table, about, &o, argc, argv, &done));
-    if (done)
-        return SG_OK;
+    const sg_bench_options *o = call->options;
     const sg_spec tiny = {.message_types = 1, .max_length = 1, .units = 1, .classes = 3, .layers = 1};
-    const sg_ceilings_shape shape = {o.size, (int)o.rows, (int)o.classes, (int)o.repeats};
+    const sg_ceilings_shape shape = {o->size, (int)o->rows, (int)o->classes, (int)o->repeats};
     sg_engine_options options = {
-        .precision = (sg_precision)o.precision, .threads = (int)o.threads, .announce = true};
+        .precision = (sg_precision)o->precision, .threads = (int)o->threads, .announce = true};
     sg_engine *engine;
     sg_ceilings ceilings;
-    SG_TRY(sg_device_parse(o.device, &options.device, &options.device_index));
+    SG_TRY(sg_device_parse(o->device, &options.device, &options.device_index));
     SG_TRY(sg_engine_open(&engine, &tiny, &options));
     sg_status status = sg_engine_ceilings(engine, &shape, &ceilings);
     if (status == SG_OK)
-        status = print(name, &o, engine, &ceilings);
+        status = print(call->name, o, engine, &ceilings);
     sg_engine_close(engine);
     return status;
 }
+
+SG_COMMAND(bench_device, "bench device", "what a device can do at the most", about, table, sg_bench_options,
+           run);

@@ -1,6 +1,6 @@
 #include "base/files.h"
 #include "base/log.h"
-#include "cli/capture_import.h"
+#include "capture/import.h"
 #include "cli/cli.h"
 #include "cli/new_corpus.h"
 
@@ -21,37 +21,31 @@ typedef struct {
     int64_t types, max_length, min_length;
 } import_options;
 
-#define AT(field) offsetof(import_options, field)
+#define AT(member) SG_KEY(import_options, member)
 
 static const sg_option table[] = {
     SG_NEW_CORPUS_OUT(import_options, target),
-    {NULL, "pcap", SG_OPT_APPEND, AT(pcap), NULL, 0, 0, NULL, "FILE",
-     "capture to read, not tables: pcap, pcapng, gzipped, HEP in them, -; several times", 'r'},
-    {NULL, "bpf", SG_OPT_TEXT, AT(bpf), "", 0, 0, NULL, "FILTER", "captures: packets to take", 0},
-    {NULL, "type_rule", SG_OPT_ENUM, AT(rule), "paper", 0, 0, "paper|cseq", NULL,
-     "captures: types are methods and codes, or codes with their method (200-INVITE)", 0},
-    {NULL, "retransmissions", SG_OPT_ENUM, AT(retransmissions), "keep", 0, 0, "keep|collapse", NULL,
-     "captures: leave copies of messages in, or out", 0},
-    {NULL, "dialogs", SG_OPT_ENUM, AT(dialogs), "all", 0, 0, "all|ended", NULL,
-     "captures: also dialogs that are cut off, silent, or began before", 0},
-    {NULL, "duplicates_ms", SG_OPT_INT, AT(duplicates_ms), "0", 0, 10000, NULL, "N",
-     "captures: leave out identical datagrams within so many milliseconds", 0},
-    {NULL, "columns", SG_OPT_TEXT, AT(columns), "", 0, 0, NULL, "A,B,...",
-     "columns of tables without header: call_id, time, message, method, status, from, to, -", 0},
-    {NULL, "separator", SG_OPT_ENUM, AT(separator), "auto", 0, 0, "auto|tab|comma|semicolon", NULL,
-     "what stands between cells", 0},
-    {NULL, "types", SG_OPT_INT, AT(types), "255", 2, SG_MESSAGE_TYPES_MAX, NULL, "M",
-     "size of the alphabet: the commonest message types, and OTHER for the rest", 0},
-    {NULL, "alphabet", SG_OPT_TEXT, AT(alphabet), "", 0, 0, NULL, "NAME,...",
-     "the alphabet; types beyond it become OTHER", 0},
-    {NULL, "max_length", SG_OPT_INT, AT(max_length), "0", 0, SG_LENGTH_MAX, NULL, "L",
-     "pad length; 0: the longest dialog", 0},
-    {NULL, "truncate", SG_OPT_ENUM, AT(truncate), "cut", 0, 0, "cut|drop", NULL,
-     "cut dialogs beyond --max-length, or leave them out", 0},
-    {NULL, "order", SG_OPT_ENUM, AT(order), "time", 0, 0, "time|file", NULL,
-     "order the messages of a dialog by time, or leave them as read", 0},
-    {NULL, "min_length", SG_OPT_INT, AT(min_length), "1", 1, SG_LENGTH_MAX, NULL, "N",
-     "leave out dialogs of fewer messages", 0},
+    SG_LIST(AT(pcap), "FILE",
+            "capture to read, not tables: pcap, pcapng, gzipped, HEP in them, -; several times",
+            .letter = 'r'),
+    SG_TEXT(AT(bpf), "FILTER", "captures: packets to take"),
+    SG_ENUM(SG_AT("type_rule", import_options, rule), "paper", "paper|cseq",
+            "captures: types are methods and codes, or codes with their method (200-INVITE)"),
+    SG_ENUM(AT(retransmissions), "keep", "keep|collapse", "captures: leave copies of messages in, or out"),
+    SG_ENUM(AT(dialogs), "all", "all|ended",
+            "captures: also dialogs that are cut off, silent, or began before"),
+    SG_INT(AT(duplicates_ms), "0", 0, 10000,
+           "captures: leave out identical datagrams within so many milliseconds"),
+    SG_TEXT(AT(columns), "A,B,...",
+            "columns of tables without header: call_id, time, message, method, status, from, to, -"),
+    SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "what stands between cells"),
+    SG_INT(AT(types), "255", 2, SG_MESSAGE_TYPES_MAX,
+           "size of the alphabet: the commonest message types, and OTHER for the rest", .argument = "M"),
+    SG_TEXT(AT(alphabet), "NAME,...", "the alphabet; types beyond it become OTHER"),
+    SG_INT(AT(max_length), "0", 0, SG_LENGTH_MAX, "pad length; 0: the longest dialog", .argument = "L"),
+    SG_ENUM(AT(truncate), "cut", "cut|drop", "cut dialogs beyond --max-length, or leave them out"),
+    SG_ENUM(AT(order), "time", "time|file", "order the messages of a dialog by time, or leave them as read"),
+    SG_INT(AT(min_length), "1", 1, SG_LENGTH_MAX, "leave out dialogs of fewer messages"),
     SG_NEW_CORPUS_OPTIONS(import_options, target),
     SG_COMMON_OPTIONS(import_options),
 };
@@ -161,11 +155,11 @@ static sg_status make_corpus(const import_options *o, const sg_text_list *files,
     return status;
 }
 
-static sg_status import_files(const char *name, const import_options *o, const sg_text_list *files)
+static sg_status import_files(const import_options *o, const sg_text_list *files)
 {
     sg_corpus corpus;
     sg_import_report r;
-    SG_TRY(sg_new_corpus_check(name, &o->target));
+    SG_TRY(sg_new_corpus_check(&o->target));
     SG_TRY(make_corpus(o, files, &corpus, &r));
     snprintf(corpus.source, sizeof corpus.source, "imported from %.180s%s",
              files->count ? files->items[0] : o->pcap.items[0],
@@ -179,19 +173,16 @@ static sg_status import_files(const char *name, const import_options *o, const s
     return status;
 }
 
-sg_status sg_run_corpus_import(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    import_options o = {0};
-    sg_text_list files = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &files, SG_TEXT_LIST_MAX, &done);
-    if (status == SG_OK && !done)
-        status = files.count && o.pcap.count
-                     ? sg_fail(SG_E_USAGE, "either tables or captures, not both (%s, --pcap %s)",
-                               files.items[0], o.pcap.items[0])
-                 : files.count || o.pcap.count ? import_files(name, &o, &files)
-                                               : sg_fail(SG_E_USAGE, "%s wants at least one file", name);
-    free(files.items);
-    free(o.pcap.items);
-    return status;
+    const import_options *o = call->options;
+    if (call->words->count && o->pcap.count)
+        return sg_fail(SG_E_USAGE, "either tables or captures, not both (%s, --pcap %s)",
+                       call->words->items[0], o->pcap.items[0]);
+    if (!call->words->count && !o->pcap.count)
+        return sg_fail(SG_E_USAGE, "corpus import needs FILE or --pcap FILE");
+    return import_files(o, call->words);
 }
+
+SG_COMMAND(corpus_import, "corpus import", "make a corpus from captures, CSV or TSV", about, table,
+           import_options, run, .words = "[FILE...]", .words_max = SG_TEXT_LIST_MAX);

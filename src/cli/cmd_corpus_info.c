@@ -1,7 +1,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "cli/corpus_json.h"
+#include "corpus/corpus_json.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,14 +14,12 @@ typedef struct {
     bool json, paper;
 } info_options;
 
-#define AT(field) offsetof(info_options, field)
+#define AT(member) SG_KEY(info_options, member)
 
 static const sg_option table[] = {
-    {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "one JSON object on standard output", 0},
-    {NULL, "paper", SG_OPT_FLAG, AT(paper), NULL, 0, 0, NULL, NULL, "the paper's figures beside the corpus'",
-     0},
-    {NULL, "batch", SG_OPT_INT, AT(batch), "933", 1, 1e9, NULL, "N",
-     "rows of the batches whose prefix trie is measured", 0},
+    SG_FLAG(AT(json), "one JSON object on standard output"),
+    SG_FLAG(AT(paper), "the paper's figures beside the corpus'"),
+    SG_INT(AT(batch), "933", 1, 1e9, "rows of the batches whose prefix trie is measured"),
     SG_COMMON_OPTIONS(info_options),
 };
 
@@ -146,14 +144,10 @@ static sg_status info(const info_options *o, const char *path)
     return status;
 }
 
-sg_status sg_run_corpus_info(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    info_options o = {0};
-    sg_text_list words = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &words, 1, &done);
-    if (status == SG_OK && !done)
-        status = words.count ? info(&o, words.items[0]) : sg_fail(SG_E_USAGE, "%s wants a corpus file", name);
-    free(words.items);
-    return status;
+    return info(call->options, call->words->items[0]);
 }
+
+SG_COMMAND(corpus_info, "corpus info", "describe a corpus (section IV-A)", about, table, info_options, run,
+           .words = "CORPUS", .words_min = 1, .words_max = 1);

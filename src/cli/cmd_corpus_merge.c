@@ -11,14 +11,14 @@ typedef struct {
     int64_t types, max_length;
 } merge_options;
 
-#define AT(field) offsetof(merge_options, field)
+#define AT(member) SG_KEY(merge_options, member)
 
 static const sg_option table[] = {
     SG_NEW_CORPUS_OUT(merge_options, target),
-    {NULL, "types", SG_OPT_INT, AT(types), "65535", 2, SG_MESSAGE_TYPES_MAX, NULL, "M",
-     "size of the alphabet: the commonest message types, and OTHER for the rest", 0},
-    {NULL, "max_length", SG_OPT_INT, AT(max_length), "0", 0, SG_LENGTH_MAX, NULL, "L",
-     "pad length; longer dialogs are cut; 0: the longest of all", 0},
+    SG_INT(AT(types), "65535", 2, SG_MESSAGE_TYPES_MAX,
+           "size of the alphabet: the commonest message types, and OTHER for the rest", .argument = "M"),
+    SG_INT(AT(max_length), "0", 0, SG_LENGTH_MAX, "pad length; longer dialogs are cut; 0: the longest of all",
+           .argument = "L"),
     SG_NEW_CORPUS_OPTIONS(merge_options, target),
     SG_COMMON_OPTIONS(merge_options),
 };
@@ -90,14 +90,13 @@ static sg_status merge(const merge_options *o, const sg_text_list *files, sg_cor
     return SG_OK;
 }
 
-static sg_status run_merge(const char *name, const merge_options *o, const sg_text_list *files)
+static sg_status run(const sg_call *call)
 {
+    const merge_options *o = call->options;
     sg_corpus corpus;
     sg_import_report report = {0};
-    SG_TRY(sg_new_corpus_check(name, &o->target));
-    if (files->count < 2)
-        return sg_fail(SG_E_USAGE, "%s wants at least two corpora", name);
-    SG_TRY(merge(o, files, &corpus, &report));
+    SG_TRY(sg_new_corpus_check(&o->target));
+    SG_TRY(merge(o, call->words, &corpus, &report));
     sg_status status = sg_new_corpus_write(&corpus, &o->target);
     if (status == SG_OK)
         status = sg_new_corpus_report(&corpus, &o->target, &report);
@@ -105,14 +104,5 @@ static sg_status run_merge(const char *name, const merge_options *o, const sg_te
     return status;
 }
 
-sg_status sg_run_corpus_merge(const char *name, int argc, char **argv)
-{
-    merge_options o = {0};
-    sg_text_list files = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &files, SG_TEXT_LIST_MAX, &done);
-    if (status == SG_OK && !done)
-        status = run_merge(name, &o, &files);
-    free(files.items);
-    return status;
-}
+SG_COMMAND(corpus_merge, "corpus merge", "several corpora into one", about, table, merge_options, run,
+           .words = "CORPUS CORPUS...", .words_min = 2, .words_max = SG_TEXT_LIST_MAX);

@@ -16,21 +16,20 @@ typedef struct {
     bool force;
 } split_options;
 
-#define AT(field) offsetof(split_options, field)
+#define AT(member) SG_KEY(split_options, member)
 
 static const sg_option table[] = {
-    {NULL, "out", SG_OPT_TEXT, AT(out), "", 0, 0, NULL, "FILE", "the corpus to write", 'o'},
-    {NULL, "train", SG_OPT_REAL, AT(share[0]), "0.5", 0, 1, NULL, "SHARE", "share of train", 0},
-    {NULL, "validation", SG_OPT_REAL, AT(share[1]), "0.2", 0, 1, NULL, "SHARE", "share of validation", 0},
-    {NULL, "test", SG_OPT_REAL, AT(share[2]), "0.3", 0, 1, NULL, "SHARE", "share of test", 0},
-    {NULL, "sizes", SG_OPT_TEXT, AT(sizes), "", 0, 0, NULL, "A,B,C",
-     "dialogs of train, validation and test instead of shares", 0},
-    {NULL, "seed", SG_OPT_INT, AT(seed), "1", 0, (double)INT64_MAX, NULL, "S", "seed of the shuffle", 0},
-    {NULL, "unseen", SG_OPT_TEXT, AT(unseen), "", 0, 0, NULL, "V,T",
-     "take the first seed from S on with V validation and T test dialogs whose class is not in train", 0},
-    {NULL, "tries", SG_OPT_INT, AT(tries), "0", 0, 1e12, NULL, "N",
-     "seeds to look at for --unseen; 0: about ten seconds' worth", 0},
-    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_TEXT(AT(out), "FILE", "the corpus to write", .letter = 'o', .required = true),
+    SG_REAL(SG_AT("train", split_options, share[0]), "0.5", 0, 1, "share of train", .argument = "SHARE"),
+    SG_REAL(SG_AT("validation", split_options, share[1]), "0.2", 0, 1, "share of validation",
+            .argument = "SHARE"),
+    SG_REAL(SG_AT("test", split_options, share[2]), "0.3", 0, 1, "share of test", .argument = "SHARE"),
+    SG_TEXT(AT(sizes), "A,B,C", "dialogs of train, validation and test instead of shares"),
+    SG_INT(AT(seed), "1", 0, (double)INT64_MAX, "seed of the shuffle", .argument = "S"),
+    SG_TEXT(AT(unseen), "V,T",
+            "take the first seed from S on with V validation and T test dialogs whose class is not in train"),
+    SG_INT(AT(tries), "0", 0, 1e12, "seeds to look at for --unseen; 0: about ten seconds' worth"),
+    SG_FLAG(AT(force), "overwrite"),
     SG_COMMON_OPTIONS(split_options),
 };
 
@@ -47,7 +46,7 @@ static sg_status parse_numbers(const char *option, const char *text, int64_t *nu
         errno = 0;
         numbers[i] = strtoll(p, &end, 10);
         if (end == p || errno || numbers[i] < 0 || *end != (i + 1 < count ? ',' : '\0'))
-            return sg_fail(SG_E_USAGE, "%s %s: %d whole numbers with commas between are wanted", option, text,
+            return sg_fail(SG_E_USAGE, "%s %s: expected %d whole numbers with commas between", option, text,
                            count);
         p = end + 1;
     }
@@ -82,13 +81,13 @@ static sg_status report(const split_options *o, const sg_corpus *corpus, int64_t
     return SG_OK;
 }
 
-static sg_status split(const char *name, const split_options *o, const char *path)
+static sg_status run(const sg_call *call)
 {
+    const split_options *o = call->options;
     sg_corpus corpus;
     int64_t tries = 0;
-    SG_TRY(sg_require_option(name, o->out, "--out FILE"));
     SG_TRY(sg_file_check_writable(o->out, o->force));
-    SG_TRY(sg_corpus_read(&corpus, path));
+    SG_TRY(sg_corpus_read(&corpus, call->words->items[0]));
     sg_status status = draw(o, &corpus, &tries);
     if (status == SG_OK)
         status = sg_corpus_write(&corpus, o->out, "sipgpu " SG_VERSION);
@@ -98,15 +97,5 @@ static sg_status split(const char *name, const split_options *o, const char *pat
     return status;
 }
 
-sg_status sg_run_corpus_split(const char *name, int argc, char **argv)
-{
-    split_options o = {0};
-    sg_text_list words = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &words, 1, &done);
-    if (status == SG_OK && !done)
-        status = words.count ? split(name, &o, words.items[0])
-                             : sg_fail(SG_E_USAGE, "%s wants a corpus file", name);
-    free(words.items);
-    return status;
-}
+SG_COMMAND(corpus_split, "corpus split", "draw train, validation and test anew", about, table, split_options,
+           run, .words = "CORPUS", .words_min = 1, .words_max = 1);

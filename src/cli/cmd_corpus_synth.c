@@ -17,21 +17,18 @@ typedef struct {
     bool force, dump_config;
 } synth_options;
 
-#define AT(field) offsetof(synth_options, field)
+#define AT(member) SG_KEY(synth_options, member)
 
 static const sg_option table[] = {
-    {NULL, "out", SG_OPT_TEXT, AT(out), "", 0, 0, NULL, "FILE", "the corpus to write", 'o'},
-    {NULL, "preset", SG_OPT_ENUM, AT(preset), "paper", 0, 0, SG_SYNTH_PRESETS, NULL,
-     "paper: every published count; small: 1900 dialogs of 150 classes", 0},
-    {NULL, "config", SG_OPT_TEXT, AT(config), "", 0, 0, NULL, "FILE", "read section [synth] over the preset",
-     0},
-    {NULL, "set", SG_OPT_APPEND, AT(set), NULL, 0, 0, NULL, "synth.KEY=VALUE",
-     "change one key; may be given several times", 0},
-    {NULL, "seed", SG_OPT_INT, AT(seed), "1", 0, (double)INT64_MAX, NULL, "S",
-     "seed of all random numbers; the split's is the first at or after it that fits", 0},
-    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
-    {NULL, "dump_config", SG_OPT_FLAG, AT(dump_config), NULL, 0, 0, NULL, NULL,
-     "print every key with its value and meaning, and stop", 0},
+    SG_TEXT(AT(out), "FILE", "the corpus to write", .letter = 'o'),
+    SG_ENUM(AT(preset), "paper", SG_SYNTH_PRESETS,
+            "paper: every published count; small: 1900 dialogs of 150 classes"),
+    SG_TEXT(AT(config), "FILE", "read section [synth] over the preset"),
+    SG_LIST(AT(set), "synth.KEY=VALUE", "change one key; may be given several times"),
+    SG_INT(AT(seed), "1", 0, (double)INT64_MAX,
+           "seed of all random numbers; the split's is the first at or after it that fits", .argument = "S"),
+    SG_FLAG(AT(force), "overwrite"),
+    SG_FLAG(AT(dump_config), "print every key with its value and meaning, and stop"),
     SG_COMMON_OPTIONS(synth_options),
 };
 
@@ -76,8 +73,9 @@ static sg_status report(const sg_corpus *corpus, const sg_synth_report *r, const
     return SG_OK;
 }
 
-static sg_status synth(const char *name, const synth_options *o)
+static sg_status run(const sg_call *call)
 {
+    const synth_options *o = call->options;
     sg_synth_options config, resolved;
     sg_corpus corpus;
     sg_synth_report r;
@@ -87,7 +85,8 @@ static sg_status synth(const char *name, const synth_options *o)
         sg_options_write_ini(sg_synth_option_table, &config, stdout, true);
         return SG_OK;
     }
-    SG_TRY(sg_require_option(name, o->out, "--out FILE"));
+    if (!o->out[0])
+        return sg_fail(SG_E_USAGE, "corpus synth needs --out FILE");
     SG_TRY(sg_file_check_writable(o->out, o->force));
     resolved = config;
     SG_TRY(sg_synth_resolve(&resolved, (sg_synth_preset)o->preset));
@@ -101,15 +100,5 @@ static sg_status synth(const char *name, const synth_options *o)
     return status;
 }
 
-sg_status sg_run_corpus_synth(const char *name, int argc, char **argv)
-{
-    synth_options o = {0};
-    sg_text_list words = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &words, 0, &done);
-    if (status == SG_OK && !done)
-        status = synth(name, &o);
-    free(o.set.items);
-    free(words.items);
-    return status;
-}
+SG_COMMAND(corpus_synth, "corpus synth", "make a synthetic corpus", about, table, synth_options, run,
+           .settings = sg_synth_option_table);

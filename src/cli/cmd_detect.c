@@ -22,24 +22,20 @@ typedef struct {
 static const sg_option detect_table[] = {
     SG_SESSION_OPTIONS(detect_options, session),
     SG_SESSION_POOL_OPTIONS(detect_options, session),
-    {NULL, "rule", SG_OPT_ENUM, offsetof(detect_options, rule), "both", 0, 0, SG_RULE_CHOICES, NULL,
-     "moments that must be below their limit for the verdict in --dialogs", 0},
-    {NULL, "out", SG_OPT_TEXT, offsetof(detect_options, out), NULL, 0, 0, NULL, "DIR",
-     "write tables, moments and ROC curves there", 'o'},
-    {NULL, "dialogs", SG_OPT_TEXT, offsetof(detect_options, dialogs), NULL, 0, 0, NULL, "FILE",
-     "write one CSV line for each test dialog", 0},
-    {NULL, "seed", SG_OPT_INT, offsetof(detect_options, seed), "1", 0, (double)INT64_MAX, NULL, "S",
-     "seed of K-means", 's'},
-    {NULL, "kmeans_restarts", SG_OPT_INT, offsetof(detect_options, restarts), "50", 1, 100000, NULL, "N",
-     "restarts of K-means; the best is kept", 0},
-    {NULL, "markov_alpha", SG_OPT_REAL, offsetof(detect_options, alpha), "0.01", 1e-9, 1e6, NULL, "X",
-     "additive smoothing of the Markov baselines", 0},
-    {NULL, "early", SG_OPT_FLAG, offsetof(detect_options, early), NULL, 0, 0, NULL, NULL,
-     "with --out: run all beginnings of test dialogs too, for early.csv", 0},
-    {NULL, "json", SG_OPT_FLAG, offsetof(detect_options, json), NULL, 0, 0, NULL, NULL,
-     "print one JSON object instead of tables", 0},
-    {NULL, "force", SG_OPT_FLAG, offsetof(detect_options, force), NULL, 0, 0, NULL, NULL,
-     "overwrite files that exist", 0},
+    SG_ENUM(SG_KEY(detect_options, rule), "both", SG_RULE_CHOICES,
+            "moments that must be below their limit for the verdict in --dialogs"),
+    SG_TEXT(SG_KEY(detect_options, out), "DIR", "write tables, moments and ROC curves there", .letter = 'o'),
+    SG_TEXT(SG_KEY(detect_options, dialogs), "FILE", "write one CSV line for each test dialog"),
+    SG_INT(SG_KEY(detect_options, seed), "1", 0, (double)INT64_MAX, "seed of K-means", .argument = "S",
+           .letter = 's'),
+    SG_INT(SG_AT("kmeans_restarts", detect_options, restarts), "50", 1, 100000,
+           "restarts of K-means; the best is kept"),
+    SG_REAL(SG_AT("markov_alpha", detect_options, alpha), "0.01", 1e-9, 1e6,
+            "additive smoothing of the Markov baselines"),
+    SG_FLAG(SG_KEY(detect_options, early),
+            "with --out: run all beginnings of test dialogs too, for early.csv"),
+    SG_FLAG(SG_KEY(detect_options, json), "print one JSON object instead of tables"),
+    SG_FLAG(SG_KEY(detect_options, force), "overwrite files that exist"),
     SG_COMMON_OPTIONS(detect_options)};
 
 static const char about[] =
@@ -76,7 +72,7 @@ static sg_status put_moments(const detect_state *s, FILE *out)
 {
     sg_report_moments_head(out);
     sg_report_moments(&s->detection, &s->session.corpus, &s->session.counts, &s->session.outputs, s->model,
-                      s->session.model.seed, out);
+                      s->session.model->seed, out);
     return SG_OK;
 }
 
@@ -87,7 +83,7 @@ static sg_combined combined_of(const detect_state *s)
 
 static sg_status put_roc(const detect_state *s, FILE *out)
 {
-    sg_roc_source source = {s->model, s->session.models, combined_of(s), s->session.model.seed, NULL};
+    sg_roc_source source = {s->model, s->session.models, combined_of(s), s->session.model->seed, NULL};
     if (source.runs > 1)
         source.seed = -1;
     sg_report_roc_head(out);
@@ -161,7 +157,7 @@ static sg_status list_files(const detect_options *o, file_list *list)
 {
     list->count = 0;
     if (o->early && !o->out[0])
-        return sg_fail(SG_E_USAGE, "--early writes files: it wants --out DIR");
+        return sg_fail(SG_E_USAGE, "--early needs --out DIR, for the files that it writes");
     if (o->early && o->session.with.count > 0)
         return sg_fail(SG_E_USAGE, "--early is of one model: it goes without --with");
     if (o->dialogs[0])
@@ -209,7 +205,7 @@ static sg_status print_results(const detect_state *s)
 
 static void say_what_is_special(const detect_state *s)
 {
-    if (s->session.model.has_thresholds)
+    if (s->session.model->has_thresholds)
         sg_note(
             "the thresholds are computed anew from the train split; those in the model file are not used");
     if (!s->session.same_corpus)
@@ -219,11 +215,10 @@ static void say_what_is_special(const detect_state *s)
         sg_warn("all moments of the test split are equal: K-means flags nothing");
 }
 
-/* What --out wants beyond the tables. */
+/* What --out needs beyond the tables. */
 static sg_status compare(detect_state *s)
 {
     const detect_options *o = s->options;
-    sg_engine *engine;
     if (!o->out[0])
         return SG_OK;
     sg_session_model_name(&s->session, s->model);
@@ -232,10 +227,9 @@ static sg_status compare(detect_state *s)
     if (!o->early)
         return SG_OK;
     SG_TRY(sg_early_open(&s->beginnings, &s->session.corpus, &s->detection));
-    SG_TRY(sg_session_engine(&s->session, &o->session, &engine));
     sg_status status =
-        sg_early_add(&s->beginnings, s->model, &s->session.model, engine, &s->session.corpus, &s->detection);
-    sg_engine_close(engine);
+        sg_early_add(&s->beginnings, s->model, s->session.model, sg_detector_engine(s->session.detector),
+                     &s->session.corpus, &s->detection);
     sg_progress_end();
     return status;
 }
@@ -245,7 +239,7 @@ static sg_status detect(detect_state *s, file_list *files)
     const detect_options *o = s->options;
     const sg_detection_options options = {(uint64_t)o->seed, (int)o->restarts, o->alpha};
     SG_TRY(list_files(o, files));
-    SG_TRY(sg_session_open(&s->session, "detect", &o->session));
+    SG_TRY(sg_session_open(&s->session, &o->session));
     sg_status status = sg_detection_run(&s->detection, &s->session.corpus, &s->session.outputs, &options);
     if (status != SG_OK)
         return sg_fail_prefix(status, "%s", o->session.corpus);
@@ -260,21 +254,17 @@ static sg_status detect(detect_state *s, file_list *files)
     return SG_OK;
 }
 
-sg_status sg_run_detect(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    detect_options options = {0};
-    sg_text_list words = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, detect_table, about, &options, argc, argv, &words, 0, &done);
-    detect_state state = {.options = &options};
+    detect_state state = {.options = call->options};
     file_list files;
-    free(words.items);
-    if (status == SG_OK && !done)
-        status = detect(&state, &files);
+    sg_status status = detect(&state, &files);
     sg_comparison_free(&state.comparison);
     sg_early_free(&state.beginnings);
     sg_detection_free(&state.detection);
     sg_session_close(&state.session);
-    free(options.session.with.items);
     return status;
 }
+
+SG_COMMAND(detect, "detect", "flag abnormal dialogs of the test split (Table VI)", about, detect_table,
+           detect_options, run);

@@ -15,17 +15,14 @@ typedef struct {
     bool json, force;
 } eval_options;
 
-static const sg_option eval_table[] = {SG_SESSION_OPTIONS(eval_options, session),
-                                       SG_SESSION_POOL_OPTIONS(eval_options, session),
-                                       {NULL, "split", SG_OPT_ENUM, offsetof(eval_options, split), "all", 0,
-                                        0, "train|validation|test|all", NULL, "which dialogs", 0},
-                                       {NULL, "csv", SG_OPT_TEXT, offsetof(eval_options, csv), NULL, 0, 0,
-                                        NULL, "FILE", "also write one line for each class", 0},
-                                       {NULL, "json", SG_OPT_FLAG, offsetof(eval_options, json), NULL, 0, 0,
-                                        NULL, NULL, "print one JSON object instead of a table", 0},
-                                       {NULL, "force", SG_OPT_FLAG, offsetof(eval_options, force), NULL, 0, 0,
-                                        NULL, NULL, "overwrite the file of --csv", 0},
-                                       SG_COMMON_OPTIONS(eval_options)};
+static const sg_option eval_table[] = {
+    SG_SESSION_OPTIONS(eval_options, session),
+    SG_SESSION_POOL_OPTIONS(eval_options, session),
+    SG_ENUM(SG_KEY(eval_options, split), "all", "train|validation|test|all", "which dialogs"),
+    SG_TEXT(SG_KEY(eval_options, csv), "FILE", "also write one line for each class"),
+    SG_FLAG(SG_KEY(eval_options, json), "print one JSON object instead of a table"),
+    SG_FLAG(SG_KEY(eval_options, force), "overwrite the file of --csv"),
+    SG_COMMON_OPTIONS(eval_options)};
 
 static const char about[] =
     "Shows the share of dialogs whose class the model names right (P_D, Table V of the\n"
@@ -63,7 +60,7 @@ static sg_status evaluate(const eval_options *o, sg_session *s)
 {
     if (o->csv[0])
         SG_TRY(sg_file_check_writable(o->csv, o->force));
-    SG_TRY(sg_session_open(s, "eval", &o->session));
+    SG_TRY(sg_session_open(s, &o->session));
     if (!s->same_corpus)
         sg_note("the model was trained on another corpus or split; 'train' is that of %s, 'known' what the "
                 "model was trained on",
@@ -72,17 +69,13 @@ static sg_status evaluate(const eval_options *o, sg_session *s)
     return o->csv[0] ? write_classes(s, o->csv) : SG_OK;
 }
 
-sg_status sg_run_eval(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    eval_options options = {0};
-    sg_text_list words = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, eval_table, about, &options, argc, argv, &words, 0, &done);
     sg_session session = {0};
-    free(words.items);
-    if (status == SG_OK && !done)
-        status = evaluate(&options, &session);
+    sg_status status = evaluate(call->options, &session);
     sg_session_close(&session);
-    free(options.session.with.items);
     return status;
 }
+
+SG_COMMAND(eval, "eval", "P_D of a model on train, validation and test", about, eval_table, eval_options,
+           run);

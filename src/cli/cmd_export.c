@@ -21,21 +21,19 @@ typedef struct {
     bool json, force;
 } export_options;
 
-#define AT(field) offsetof(export_options, field)
+#define AT(member) SG_KEY(export_options, member)
 
 static const sg_option table[] = {
-    {NULL, "model", SG_OPT_TEXT, AT(model), NULL, 0, 0, NULL, "MODEL", "model file that `train` wrote", 'm'},
-    {NULL, "format", SG_OPT_ENUM, AT(format), "auto", 0, 0, FORMAT_CHOICES, NULL,
-     "what to write; auto: what the ending of --out says", 'f'},
-    {NULL, "out", SG_OPT_TEXT, AT(out), NULL, 0, 0, NULL, "FILE", "the file to write", 'o'},
-    {NULL, "weights", SG_OPT_ENUM, AT(weights), "fp32", 0, 0, SG_WEIGHTS_CHOICES, NULL,
-     "what the weights of a .sipm are stored in", 0},
-    {NULL, "device", SG_OPT_TEXT, AT(device), "auto", 0, 0, NULL, "DEVICE",
-     "what computes the scores of a .sipm: auto, cpu, cuda[:N] or cudnn[:N]", 0},
-    {NULL, "threads", SG_OPT_INT, AT(threads), NULL, 1, 1024, NULL, "N",
-     "threads to compute with; all cores if left out", 0},
-    {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "print one JSON object", 0},
-    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_TEXT(AT(model), "MODEL", "model file that `train` wrote", .letter = 'm', .required = true),
+    SG_ENUM(AT(format), "auto", FORMAT_CHOICES, "what to write; auto: what the ending of --out says",
+            .letter = 'f'),
+    SG_TEXT(AT(out), "FILE", "the file to write", .letter = 'o', .required = true),
+    SG_ENUM(AT(weights), "fp32", SG_WEIGHTS_CHOICES, "what the weights of a .sipm are stored in"),
+    SG_TEXT(AT(device), "DEVICE", "what computes the scores of a .sipm: auto, cpu, cuda[:N] or cudnn[:N]",
+            .fallback = "auto"),
+    SG_INT(AT(threads), NULL, 1, 1024, "threads to compute with; all cores if left out"),
+    SG_FLAG(AT(json), "print one JSON object"),
+    SG_FLAG(AT(force), "overwrite"),
     SG_COMMON_OPTIONS(export_options),
 };
 
@@ -152,13 +150,12 @@ static sg_status report(const export_options *o, const sg_model *model, format w
     return SG_OK;
 }
 
-static sg_status run_export(const char *name, const export_options *o)
+static sg_status run(const sg_call *call)
 {
+    const export_options *o = call->options;
     sg_model model;
     format which;
     sg_export_accuracy accuracy = {0};
-    SG_TRY(sg_require_option(name, o->model, "--model FILE"));
-    SG_TRY(sg_require_option(name, o->out, "--out FILE"));
     SG_TRY(choose_format(o, &which));
     SG_TRY(check_outputs(o));
     SG_TRY(sg_model_read(&model, NULL, o->model));
@@ -171,14 +168,4 @@ static sg_status run_export(const char *name, const export_options *o)
     return status;
 }
 
-sg_status sg_run_export(const char *name, int argc, char **argv)
-{
-    export_options o = {0};
-    sg_text_list words = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &words, 0, &done);
-    if (status == SG_OK && !done)
-        status = run_export(name, &o);
-    free(words.items);
-    return status;
-}
+SG_COMMAND(export, "export", "a model in the format of other programs", about, table, export_options, run);

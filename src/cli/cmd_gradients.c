@@ -18,20 +18,17 @@ typedef struct {
     bool force;
 } gradients_options;
 
-#define TEXT(key, letter, argument, help)                                                                   \
-    {                                                                                                       \
-        NULL, #key, SG_OPT_TEXT, offsetof(gradients_options, key), NULL, 0, 0, NULL, argument, help, letter \
-    }
+#define AT(member) SG_KEY(gradients_options, member)
 
 static const sg_option gradients_table[] = {
     SG_SESSION_OPTIONS(gradients_options, session),
-    TEXT(rows, 0, "A:B", "the batch is dialogs A to B-1 of the corpus"),
-    TEXT(mask, 0, "FILE.h5:NAME", "scaled dropout mask, float [B-A, units]; without it there is no dropout"),
-    {NULL, "batching", SG_OPT_ENUM, offsetof(gradients_options, batching), "trie", 0, 0, SG_BATCHING_CHOICES,
-     NULL, "what is computed once: equal beginnings of dialogs, equal dialogs, or nothing", 0},
-    TEXT(out, 'o', "FILE", "HDF5 file to write"),
-    {NULL, "force", SG_OPT_FLAG, offsetof(gradients_options, force), NULL, 0, 0, NULL, NULL,
-     "overwrite the file of --out", 0},
+    SG_TEXT(AT(rows), "A:B", "the batch is dialogs A to B-1 of the corpus", .required = true),
+    SG_TEXT(AT(mask), "FILE.h5:NAME",
+            "scaled dropout mask, float [B-A, units]; without it there is no dropout"),
+    SG_ENUM(AT(batching), "trie", SG_BATCHING_CHOICES,
+            "what is computed once: equal beginnings of dialogs, equal dialogs, or nothing"),
+    SG_TEXT(AT(out), "FILE", "HDF5 file to write", .letter = 'o', .required = true),
+    SG_FLAG(AT(force), "overwrite the file of --out"),
     SG_COMMON_OPTIONS(gradients_options),
 };
 
@@ -69,7 +66,7 @@ static sg_status parse_rows(const char *text, int64_t dialogs, int64_t *first, i
     char *colon, *end;
     long long a = strtoll(text, &colon, 10), b = *colon == ':' ? strtoll(colon + 1, &end, 10) : 0;
     if (colon == text || *colon != ':' || end == colon + 1 || *end || a < 0 || b <= a)
-        return sg_fail(SG_E_USAGE, "--rows %s: A:B with 0 <= A < B is wanted", text);
+        return sg_fail(SG_E_USAGE, "--rows %s: expected A:B with 0 <= A < B", text);
     if (b > dialogs)
         return sg_fail(SG_E_CONFIG, "--rows %s: the corpus has %lld dialogs", text, (long long)dialogs);
     if (b - a > 10000000)
@@ -85,7 +82,7 @@ static sg_status read_mask(const char *text, int64_t count, int units, float **m
     char path[SG_TEXT_MAX], name[SG_TEXT_MAX];
     const char *colon = strrchr(text, ':');
     if (!colon || colon == text || !colon[1])
-        return sg_fail(SG_E_USAGE, "--mask %s: FILE.h5:NAME is wanted", text);
+        return sg_fail(SG_E_USAGE, "--mask %s: expected FILE.h5:NAME", text);
     snprintf(path, sizeof path, "%.*s", (int)(colon - text), text);
     snprintf(name, sizeof name, "%s%s", colon[1] == '/' ? "" : "/", colon + 1);
     sg_h5 file;
@@ -158,10 +155,6 @@ static sg_status run_gradients(const gradients_options *o, job *j)
 {
     sg_step_result result;
     sg_h5 file;
-    SG_TRY(sg_require_option("gradients", o->session.model, "--model FILE"));
-    SG_TRY(sg_require_option("gradients", o->session.corpus, "--corpus FILE"));
-    SG_TRY(sg_require_option("gradients", o->rows, "--rows A:B"));
-    SG_TRY(sg_require_option("gradients", o->out, "--out FILE"));
     SG_TRY(sg_file_check_writable(o->out, o->force));
     SG_TRY(read_inputs(o, j));
     SG_TRY(compute(o, j, &result));
@@ -177,17 +170,13 @@ static sg_status run_gradients(const gradients_options *o, job *j)
     return SG_OK;
 }
 
-sg_status sg_run_gradients(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    gradients_options options = {0};
-    sg_text_list words = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, gradients_table, about, &options, argc, argv, &words, 0, &done);
-    free(words.items);
-    if (status != SG_OK || done)
-        return status;
     job j = {0};
-    status = run_gradients(&options, &j);
+    sg_status status = run_gradients(call->options, &j);
     free_job(&j);
     return status;
 }
+
+SG_COMMAND(gradients, "gradients", "loss and gradients of one batch, for other frameworks", about,
+           gradients_table, gradients_options, run);

@@ -19,19 +19,20 @@ typedef struct {
     bool json, force;
 } import_options;
 
-#define AT(field) offsetof(import_options, field)
+#define AT(member) SG_KEY(import_options, member)
 
 static const sg_option table[] = {
-    {NULL, "format", SG_OPT_ENUM, AT(format), "keras", 0, 0, "keras", NULL, "what FILE is", 'f'},
-    {NULL, "out", SG_OPT_TEXT, AT(out), NULL, 0, 0, NULL, "MODEL", "the model file to write", 'o'},
-    {NULL, "corpus", SG_OPT_TEXT, AT(session.corpus), NULL, 0, 0, NULL, "CORPUS",
-     "what it was trained on: message types, classes, and the train split for the limits", 'c'},
-    {NULL, "padding", SG_OPT_ENUM, AT(padding), "auto", 0, 0, "auto|" SG_PADDING_CHOICES, NULL,
-     "where its training data had zeros; auto: mask with a Masking layer, else what the file says, else post",
-     0},
+    SG_ENUM(AT(format), "keras", "keras", "what FILE is", .letter = 'f'),
+    SG_TEXT(AT(out), "MODEL", "the model file to write", .letter = 'o', .required = true),
+    SG_TEXT(SG_AT("corpus", import_options, session.corpus), "CORPUS",
+            "what it was trained on: message types, classes, and the train split for the limits",
+            .letter = 'c'),
+    SG_ENUM(AT(padding), "auto", "auto|" SG_PADDING_CHOICES,
+            "where its training data had zeros; auto: mask with a Masking layer, else what the file says, "
+            "else post"),
     SG_SESSION_DEVICE_OPTIONS(import_options, session),
-    {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "print one JSON object", 0},
-    {NULL, "force", SG_OPT_FLAG, AT(force), NULL, 0, 0, NULL, NULL, "overwrite", 0},
+    SG_FLAG(AT(json), "print one JSON object"),
+    SG_FLAG(AT(force), "overwrite"),
     SG_COMMON_OPTIONS(import_options),
 };
 
@@ -134,26 +135,13 @@ static sg_status import_and_free(void *context)
     return status;
 }
 
-static sg_status run_import(const char *name, const import_options *o, const sg_text_list *files)
+static sg_status run(const sg_call *call)
 {
-    import_state state = {.options = o};
+    import_state state = {.options = call->options, .file = call->words->items[0]};
     char crashed[SG_TEXT_MAX + 64];
-    if (files->count != 1)
-        return sg_fail(SG_E_USAGE, "%s wants one FILE", name);
-    SG_TRY(sg_require_option(name, o->out, "--out MODEL"));
-    state.file = files->items[0];
     snprintf(crashed, sizeof crashed, "%.1000s: damaged; the HDF5 library crashed on it", state.file);
     return sg_subprocess_run(import_and_free, &state, crashed);
 }
 
-sg_status sg_run_import(const char *name, int argc, char **argv)
-{
-    import_options o = {0};
-    sg_text_list files = {0};
-    bool done;
-    sg_status status = sg_command_parse(name, table, about, &o, argc, argv, &files, 1, &done);
-    if (status == SG_OK && !done)
-        status = run_import(name, &o, &files);
-    free(files.items);
-    return status;
-}
+SG_COMMAND(import, "import", "a model from Keras", about, table, import_options, run, .words = "FILE",
+           .words_min = 1, .words_max = 1);

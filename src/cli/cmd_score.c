@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "experiment/session.h"
 #include "score/answers.h"
 #include "score/dialog_source.h"
 #include <inttypes.h>
@@ -25,32 +26,26 @@ typedef struct {
     bool partial, names, json, strict, recompute, fail_on_abnormal;
 } score_options;
 
-#define AT(field) offsetof(score_options, field)
+#define AT(member) SG_KEY(score_options, member)
 
 static const sg_option score_table[] = {
-    {NULL, "model", SG_OPT_TEXT, AT(session.model), NULL, 0, 0, NULL, "MODEL",
-     "model file that `train` wrote (.h5), or an exported .sipm", 'm'},
-    {NULL, "partial", SG_OPT_FLAG, AT(partial), NULL, 0, 0, NULL, NULL,
-     "the dialogs go on: verdicts by the limits for beginnings of their length", 0},
-    {NULL, "rule", SG_OPT_ENUM, AT(rule), "both", 0, 0, SG_RULE_CHOICES, NULL,
-     "moments that must be below their limit for an abnormal dialog", 0},
-    {NULL, "names", SG_OPT_FLAG, AT(names), NULL, 0, 0, NULL, NULL, "also the messages of the class' dialog",
-     0},
-    {NULL, "json", SG_OPT_FLAG, AT(json), NULL, 0, 0, NULL, NULL, "one JSON object a line instead of CSV", 0},
-    {NULL, "strict", SG_OPT_FLAG, AT(strict), NULL, 0, 0, NULL, NULL,
-     "end at the first dialog that cannot be scored", 0},
-    {NULL, "fail_on_abnormal", SG_OPT_FLAG, AT(fail_on_abnormal), NULL, 0, 0, NULL, NULL,
-     "exit with 1 if a dialog is abnormal", 0},
-    {NULL, "separator", SG_OPT_ENUM, AT(separator), "auto", 0, 0, "auto|tab|comma|semicolon", NULL,
-     "what stands between cells", 0},
-    {NULL, "columns", SG_OPT_TEXT, AT(columns), "", 0, 0, NULL, "A,B,...",
-     "one message a line without header: call_id, time, message, method, status, from, to, -", 0},
-    {NULL, "batch", SG_OPT_INT, AT(batch), "1024", 1, 65536, NULL, "N", "most dialogs scored at once", 0},
+    SG_TEXT(SG_AT("model", score_options, session.model), "MODEL",
+            "model file that `train` wrote (.h5), or an exported .sipm", .letter = 'm', .required = true),
+    SG_FLAG(AT(partial), "the dialogs go on: verdicts by the limits for beginnings of their length"),
+    SG_ENUM(AT(rule), "both", SG_RULE_CHOICES,
+            "moments that must be below their limit for an abnormal dialog"),
+    SG_FLAG(AT(names), "also the messages of the class' dialog"),
+    SG_FLAG(AT(json), "one JSON object a line instead of CSV"),
+    SG_FLAG(AT(strict), "end at the first dialog that cannot be scored"),
+    SG_FLAG(AT(fail_on_abnormal), "exit with 1 if a dialog is abnormal"),
+    SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "what stands between cells"),
+    SG_TEXT(AT(columns), "A,B,...",
+            "one message a line without header: call_id, time, message, method, status, from, to, -"),
+    SG_INT(AT(batch), "1024", 1, 65536, "most dialogs scored at once"),
     SG_SESSION_DEVICE_OPTIONS(score_options, session),
-    {NULL, "simd", SG_OPT_TEXT, AT(simd), "auto", 0, 0, NULL, "LEVEL",
-     ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...", 0},
-    {NULL, "recompute", SG_OPT_FLAG, AT(recompute), NULL, 0, 0, NULL, NULL,
-     ".sipm: run the network for known beginnings too, whose scores the file holds", 0},
+    SG_TEXT(AT(simd), "LEVEL", ".sipm: instructions to compute with: auto, generic, avx2, avx512, ...",
+            .fallback = "auto"),
+    SG_FLAG(AT(recompute), ".sipm: run the network for known beginnings too, whose scores the file holds"),
     SG_COMMON_OPTIONS(score_options)};
 
 static const char about[] =
@@ -64,7 +59,7 @@ static const char about[] =
 
 typedef struct {
     const score_options *options;
-    sg_scorer *scorer;
+    sg_detector *detector;
     sg_answer_cache kept;
     sg_answer_writer writer;
     sg_dialog_answer *batch; /* [options->batch] */
@@ -89,15 +84,15 @@ static void show_progress(score_state *s)
 /* Scores and writes what is waiting. */
 static sg_status flush(score_state *s)
 {
-    sg_status status = sg_answer_cache_fill(&s->kept, s->scorer);
+    sg_status status = sg_answer_cache_fill(&s->kept, s->detector);
     for (int i = 0; i < s->count; i++) {
         sg_dialog_answer *d = &s->batch[i];
-        const sg_answer *answer = d->number >= 0 ? &s->kept.answers[d->number] : NULL;
+        const sg_verdict *verdict = d->number >= 0 ? &s->kept.verdicts[d->number] : NULL;
         if (status == SG_OK) {
             s->dialogs++;
-            s->not_scored += !answer;
-            s->abnormal += answer && answer->abnormal[s->options->rule] == 1;
-            status = sg_answer_write(&s->writer, d, answer);
+            s->not_scored += !verdict;
+            s->abnormal += verdict && sg_verdict_abnormal(verdict, !s->options->partial, s->writer.rule) == 1;
+            status = sg_answer_write(&s->writer, d, verdict);
         }
         free(d->id);
         d->id = NULL;
@@ -129,13 +124,13 @@ static sg_status refuse(score_state *s, sg_dialog_answer *d)
 /* The messages of a dialog as types, and their number among the kept answers. */
 static sg_status read_types(score_state *s, sg_dialog_answer *d, const sg_source_dialog *dialog)
 {
-    const int longest = sg_scorer_max_length(s->scorer);
+    const int longest = sg_detector_max_length(s->detector);
     if (dialog->fault)
         snprintf(d->note, sizeof d->note, "cannot be read: %s", dialog->fault);
     else if (dialog->length == 0)
         snprintf(d->note, sizeof d->note, "no messages");
     for (int t = 0; t < dialog->length && !d->note[0]; t++) {
-        const uint16_t type = sg_scorer_type(s->scorer, dialog->name[t]);
+        const uint16_t type = sg_dialog_source_type(sg_detector_alphabet(s->detector), dialog->name[t]);
         if (type == 0)
             snprintf(d->note, sizeof d->note, "unknown message '%.40s', number %d", dialog->name[t], t + 1);
         else if (t < longest)
@@ -190,33 +185,68 @@ static sg_status read_all(score_state *s, const sg_text_list *files)
     return status;
 }
 
+/* An option that the model at hand has no use for is a mistake. */
+static sg_status check_model_options(const score_options *o, bool exported)
+{
+    const sg_session_options *s = &o->session;
+    const char *wrong = NULL;
+    if (exported) {
+        wrong = strcmp(s->device, "auto") != 0      ? "--device"
+                : s->precision != SG_PRECISION_AUTO ? "--precision"
+                : s->threads                        ? "--threads"
+                                                    : NULL;
+        if (wrong)
+            return sg_fail(SG_E_USAGE, "%s is for .h5 models; %s has its precision, and runs on one core",
+                           wrong, s->model);
+        return SG_OK;
+    }
+    wrong = strcmp(o->simd, "auto") != 0 ? "--simd" : o->recompute ? "--recompute" : NULL;
+    return wrong ? sg_fail(SG_E_USAGE, "%s is for .sipm models, not for %s", wrong, s->model) : SG_OK;
+}
+
+static sg_status check_limits(const score_state *s)
+{
+    const score_options *o = s->options;
+    const char *model = o->session.model;
+    sg_prefix_limit limits;
+    if (sg_detector_limits(s->detector, 1, !o->partial, &limits))
+        return SG_OK;
+    if (o->partial)
+        return sg_fail(SG_E_CONFIG,
+                       "%s has no limits for dialogs that go on (--partial); train it with "
+                       "train.prefix_limits = true",
+                       model);
+    if (o->fail_on_abnormal)
+        return sg_fail(SG_E_CONFIG, "%s has no limits for abnormal dialogs (--fail-on-abnormal)", model);
+    sg_warn("%s has no limits for abnormal dialogs: the column abnormal is empty", model);
+    return SG_OK;
+}
+
 static sg_status open_state(score_state *s)
 {
     const score_options *o = s->options;
-    const sg_scorer_options options = {.path = o->session.model,
-                                       .session = &o->session,
-                                       .simd = o->simd,
-                                       .recompute = o->recompute,
-                                       .partial = o->partial,
-                                       .batch = (int)o->batch};
-    SG_TRY(sg_scorer_open(&s->scorer, &options));
-    if (!sg_scorer_has_limits(s->scorer)) {
-        if (o->fail_on_abnormal)
-            return sg_fail(SG_E_CONFIG, "%s has no limits for abnormal dialogs (--fail-on-abnormal)",
-                           o->session.model);
-        sg_warn("%s has no limits for abnormal dialogs: the column abnormal is empty", o->session.model);
-    }
-    SG_TRY(sg_answer_cache_open(&s->kept, sg_scorer_max_length(s->scorer), (int)o->batch));
+    sg_detector_options options = {.simd = o->simd, .recompute = o->recompute, .batch = (int)o->batch};
+    bool exported;
+    SG_TRY(sg_detector_is_exported(o->session.model, &exported));
+    SG_TRY(check_model_options(o, exported));
+    SG_TRY(sg_session_engine_options(&o->session, &options.engine));
+    SG_TRY(sg_detector_open(&s->detector, o->session.model, &options));
+    SG_TRY(check_limits(s));
+    SG_TRY(sg_answer_cache_open(&s->kept, (int)o->batch));
     SG_TRY(sg_alloc(&s->batch, o->batch, "dialogs"));
-    SG_TRY(sg_alloc(&s->types, sg_scorer_max_length(s->scorer), "a dialog"));
+    SG_TRY(sg_alloc(&s->types, sg_detector_max_length(s->detector), "a dialog"));
     s->show_progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
-    return sg_answer_writer_open(&s->writer, s->scorer, (sg_rule)o->rule, o->names, o->json);
+    s->writer = (sg_answer_writer){.detector = s->detector,
+                                   .rule = (sg_rule)o->rule,
+                                   .partial = o->partial,
+                                   .names = o->names,
+                                   .json = o->json};
+    return sg_answer_writer_open(&s->writer);
 }
 
-static sg_status score(score_state *s, const char *name, const sg_text_list *files)
+static sg_status score(score_state *s, const sg_text_list *files)
 {
     const sg_dialog_source_options source = source_options(s->options);
-    SG_TRY(sg_require_option(name, s->options->session.model, "--model FILE"));
     SG_TRY(sg_dialog_source_check(&source));
     for (size_t i = 0; i < files->count; i++) /* before the work begins */
         if (strcmp(files->items[i], "-") != 0)
@@ -240,21 +270,16 @@ static void close_state(score_state *s)
     free(s->types);
     sg_answer_writer_close(&s->writer);
     sg_answer_cache_close(&s->kept);
-    sg_scorer_close(s->scorer);
+    sg_detector_close(s->detector);
 }
 
-sg_status sg_run_score(const char *name, int argc, char **argv)
+static sg_status run(const sg_call *call)
 {
-    score_options options = {0};
-    sg_text_list files = {0};
-    bool done;
-    sg_status status =
-        sg_command_parse(name, score_table, about, &options, argc, argv, &files, SG_TEXT_LIST_MAX, &done);
-    if (status == SG_OK && !done) {
-        score_state state = {.options = &options};
-        status = score(&state, name, &files);
-        close_state(&state);
-    }
-    free(files.items);
+    score_state state = {.options = call->options};
+    sg_status status = score(&state, call->words);
+    close_state(&state);
     return status;
 }
+
+SG_COMMAND(score, "score", "say what a model makes of dialogs, a line each", about, score_table,
+           score_options, run, .words = "[FILE...]", .words_max = SG_TEXT_LIST_MAX);

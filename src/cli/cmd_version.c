@@ -13,33 +13,18 @@ typedef struct {
 } plain_options;
 
 static const sg_option plain_table[] = {
-    {NULL, "json", SG_OPT_FLAG, offsetof(plain_options, json), NULL, 0, 0, NULL, NULL,
-     "print one JSON object instead of a table", 0},
+    SG_FLAG(SG_KEY(plain_options, json), "print one JSON object instead of a table"),
     SG_COMMON_OPTIONS(plain_options),
 };
 
-static sg_status parse(const char *name, const char *about, plain_options *options, int argc, char **argv,
-                       bool *done)
+static sg_status run_version(const sg_call *call)
 {
-    sg_text_list words = {0};
-    sg_status status = sg_command_parse(name, plain_table, about, options, argc, argv, &words, 0, done);
-    free(words.items);
-    return status;
-}
-
-sg_status sg_run_version(const char *name, int argc, char **argv)
-{
-    plain_options options = {0};
-    bool done;
-    SG_TRY(parse(name, "Shows the versions of the program and of what it runs on.", &options, argc, argv,
-                 &done));
-    if (done)
-        return SG_OK;
+    const plain_options *options = call->options;
     unsigned major, minor, patch;
     char library[64];
     H5get_libversion(&major, &minor, &patch);
     sg_gemm_describe(false, library, sizeof library);
-    if (!options.json) {
+    if (!options->json) {
         printf("%s\n  HDF5 %u.%u.%u\n  %s\n  compiler %s\n", sg_tool_name(), major, minor, patch, library,
                __VERSION__);
         return SG_OK;
@@ -69,21 +54,22 @@ static sg_status show_device(const char *name, bool usable, const char *text, vo
     return SG_OK;
 }
 
-sg_status sg_run_devices(const char *name, int argc, char **argv)
+static sg_status run_devices(const sg_call *call)
 {
-    plain_options options = {0};
-    bool done;
-    SG_TRY(parse(
-        name,
-        "Lists the engines and the devices they can use; for what cannot be used, why.  `--device auto`\n"
-        "takes the first CUDA device, or else the CPU.",
-        &options, argc, argv, &done));
-    if (done)
-        return SG_OK;
-    cJSON *list = options.json ? cJSON_CreateArray() : NULL;
+    const plain_options *options = call->options;
+    cJSON *list = options->json ? cJSON_CreateArray() : NULL;
     sg_status status = sg_devices_visit(show_device, list);
     if (status == SG_OK && list)
         return sg_json_print(list, stdout);
     cJSON_Delete(list);
     return status;
 }
+
+SG_COMMAND(version, "version", "versions of the program and its libraries",
+           "Shows the versions of the program and of what it runs on.", plain_table, plain_options,
+           run_version);
+
+SG_COMMAND(devices, "devices", "what this machine can compute on",
+           "Lists the engines and the devices they can use; for what cannot be used, why.  `--device auto`\n"
+           "takes the first CUDA device, or else the CPU.",
+           plain_table, plain_options, run_devices);

@@ -3,10 +3,11 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/signals.h"
+#include "capture/capture.h"
 #include "cli/cli.h"
-#include "cli/signals.h"
-#include "cli/watch_report.h"
 #include "watch/privileges.h"
+#include "watch/report.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,61 +27,54 @@ typedef struct {
     bool syslog, live, json, force, no_promiscuous;
 } watch_options;
 
-#define AT(field) offsetof(watch_options, field)
-/* clang-format off */
-#define TEXT(key, letter, fallback, argument, help) \
-    {NULL, #key, SG_OPT_TEXT, AT(key), fallback, 0, 0, NULL, argument, help, letter}
-#define LIST(key, letter, argument, help) \
-    {NULL, #key, SG_OPT_APPEND, AT(key), NULL, 0, 0, NULL, argument, help, letter}
-#define INT(key, fallback, low, high, help) \
-    {NULL, #key, SG_OPT_INT, AT(key), fallback, low, high, NULL, "N", help, 0}
-#define FLAG(key, letter, help) \
-    {NULL, #key, SG_OPT_FLAG, AT(key), NULL, 0, 0, NULL, NULL, help, letter}
+#define AT(member) SG_KEY(watch_options, member)
 
 static const sg_option table[] = {
-    TEXT(model, 'm', NULL, "MODEL", "model file that `train` wrote"),
-    LIST(read, 'r', "FILE", "capture to read (pcap, pcapng, gzipped, HEP in them; - for standard input); several times"),
-    LIST(input, 'I', "FILE", "the same"),
-    TEXT(interface, 'i', NULL, "DEV", "interface to listen on; any for all"),
-    TEXT(dev, 'd', NULL, "DEV", "the same"),
-    TEXT(bpf, 0, NULL, "FILTER", "capture filter; words after the options are one, too"),
-    LIST(hep, 'L', "udp:[ADDR:]PORT", "listen for HEP v1, v2, v3 (udp: or tcp:); several times"),
-    LIST(hep_allow, 0, "ADDR[/BITS]", "senders of HEP that are listened to; all if left out"),
-    TEXT(hep_key, 0, NULL, "KEY", "authentication key that HEP v3 must bear"),
-    FLAG(no_promiscuous, 'p', "do not put the interface into promiscuous mode"),
-    INT(duplicates_ms, "0", 0, 10000, "leave out identical datagrams within so many milliseconds (span ports)"),
-    TEXT(detectors, 0, "network,protocol,sources", "LIST",
-         "what raises alerts: network, prefixes (the trie of known beginnings), protocol, sources"),
-    {NULL, "rule", SG_OPT_ENUM, AT(rule), "both", 0, 0, SG_RULE_CHOICES, NULL,
-     "which moments must lie below their limit", 0},
-    TEXT(eve, 0, NULL, "FILE", "alerts as JSON lines: a file, - for standard output, unix:PATH for a socket"),
-    FLAG(syslog, 0, "alerts to syslog"),
-    TEXT(fail2ban, 0, NULL, "FILE", "one fixed line an alert, for fail2ban"),
-    FLAG(live, 0, "a table of dialogs and alerts on the terminal"),
-    TEXT(out, 'O', NULL, "FILE", "write the dialogs with alerts to a pcap"),
-    FLAG(force, 0, "overwrite that"),
-    TEXT(metrics, 0, NULL, "ADDR:PORT", "counters for Prometheus, on a loopback address"),
-    TEXT(labels, 0, NULL, "FILE", "compare with the truth: CSV with call_id and label (with -r only)"),
-    TEXT(user, 0, NULL, "USER", "become this user once everything is open"),
-    {NULL, "limit", SG_OPT_INT, AT(limit), "20000", 1, 1 << 26, NULL, "N",
-     "dialogs followed at a time; the idle oldest goes", 'l'},
-    INT(batch, "64", 1, 4096, "beginnings of dialogs scored at once"),
-    INT(queue, "4096", 1, 1 << 20, "beginnings that may wait; the oldest is shed"),
-    INT(quiet_s, "32", 0, 86400, "seconds at the start in which strays are ignored"),
-    INT(flood, "30", 0, 1000000, "requests of one source in 2 s that are a flood; 0: never"),
-    INT(scan, "30", 0, 1000000, "Call-IDs of one source in a minute that are a scan; 0: never"),
-    INT(enumeration, "10", 0, 1000000, "users asked for in a minute that are an enumeration; 0: never"),
-    INT(guessing, "12", 0, 1000000, "refused requests in a minute that are guessing; 0: never"),
-    LIST(trust, 0, "ADDR[/BITS]", "addresses whose own requests are not counted: proxies, registrars"),
-    INT(half_open, "20", 0, 1000000, "INVITEs without ACK in a minute; 0: never"),
-    TEXT(device, 0, "cpu", "DEVICE", "what scores: auto, cpu, cuda[:N] or cudnn[:N]"),
-    {NULL, "precision", SG_OPT_ENUM, AT(precision), "auto", 0, 0, SG_PRECISION_CHOICES, NULL,
-     "what products are computed in", 0},
-    INT(threads, "1", 1, 1024, "threads that score"),
-    FLAG(json, 0, "the summary as one JSON object"),
+    SG_TEXT(AT(model), "MODEL", "model file that `train` wrote", .letter = 'm', .required = true),
+    SG_LIST(AT(read), "FILE",
+            "capture to read (pcap, pcapng, gzipped, HEP in them; - for standard input); several times",
+            .letter = 'r'),
+    SG_LIST(AT(input), "FILE", "the same", .letter = 'I'),
+    SG_TEXT(AT(interface), "DEV", "interface to listen on; any for all", .letter = 'i'),
+    SG_TEXT(AT(dev), "DEV", "the same", .letter = 'd'),
+    SG_TEXT(AT(bpf), "FILTER", "capture filter; words after the options are one, too"),
+    SG_LIST(AT(hep), "udp:[ADDR:]PORT", "listen for HEP v1, v2, v3 (udp: or tcp:); several times",
+            .letter = 'L'),
+    SG_LIST(AT(hep_allow), "ADDR[/BITS]", "senders of HEP that are listened to; all if left out"),
+    SG_TEXT(AT(hep_key), "KEY", "authentication key that HEP v3 must bear"),
+    SG_FLAG(AT(no_promiscuous), "do not put the interface into promiscuous mode", .letter = 'p'),
+    SG_INT(AT(duplicates_ms), "0", 0, 10000,
+           "leave out identical datagrams within so many milliseconds (span ports)"),
+    SG_TEXT(AT(detectors), "LIST",
+            "what raises alerts: network, prefixes (the trie of known beginnings), protocol, sources",
+            .fallback = "network,protocol,sources"),
+    SG_ENUM(AT(rule), "both", SG_RULE_CHOICES, "which moments must lie below their limit"),
+    SG_TEXT(AT(eve), "FILE", "alerts as JSON lines: a file, - for standard output, unix:PATH for a socket"),
+    SG_FLAG(AT(syslog), "alerts to syslog"),
+    SG_TEXT(AT(fail2ban), "FILE", "one fixed line an alert, for fail2ban"),
+    SG_FLAG(AT(live), "a table of dialogs and alerts on the terminal"),
+    SG_TEXT(AT(out), "FILE", "write the dialogs with alerts to a pcap", .letter = 'O'),
+    SG_FLAG(AT(force), "overwrite that"),
+    SG_TEXT(AT(metrics), "ADDR:PORT", "counters for Prometheus, on a loopback address"),
+    SG_TEXT(AT(labels), "FILE", "compare with the truth: CSV with call_id and label (with -r only)"),
+    SG_TEXT(AT(user), "USER", "become this user once everything is open"),
+    SG_INT(AT(limit), "20000", 1, 1 << 26, "dialogs followed at a time; the idle oldest goes", .letter = 'l'),
+    SG_INT(AT(batch), "64", 1, 4096, "beginnings of dialogs scored at once"),
+    SG_INT(AT(queue), "4096", 1, 1 << 20, "beginnings that may wait; the oldest is shed"),
+    SG_INT(AT(quiet_s), "32", 0, 86400, "seconds at the start in which strays are ignored"),
+    SG_INT(AT(flood), "30", 0, 1000000, "requests of one source in 2 s that are a flood; 0: never"),
+    SG_INT(AT(scan), "30", 0, 1000000, "Call-IDs of one source in a minute that are a scan; 0: never"),
+    SG_INT(AT(enumeration), "10", 0, 1000000,
+           "users asked for in a minute that are an enumeration; 0: never"),
+    SG_INT(AT(guessing), "12", 0, 1000000, "refused requests in a minute that are guessing; 0: never"),
+    SG_LIST(AT(trust), "ADDR[/BITS]", "addresses whose own requests are not counted: proxies, registrars"),
+    SG_INT(AT(half_open), "20", 0, 1000000, "INVITEs without ACK in a minute; 0: never"),
+    SG_TEXT(AT(device), "DEVICE", "what scores: auto, cpu, cuda[:N] or cudnn[:N]", .fallback = "cpu"),
+    SG_ENUM(AT(precision), "auto", SG_PRECISION_CHOICES, "what products are computed in"),
+    SG_INT(AT(threads), "1", 1, 1024, "threads that score"),
+    SG_FLAG(AT(json), "the summary as one JSON object"),
     SG_COMMON_OPTIONS(watch_options),
 };
-/* clang-format on */
 
 static const char about[] =
     "Follows SIP dialogs by Call-ID and raises an alert where one is unlike what the model was trained\n"
@@ -136,9 +130,8 @@ static sg_status join_filter(const watch_options *o, const sg_text_list *words, 
     return SG_OK;
 }
 
-static sg_status check_options(const char *name, watch_options *o)
+static sg_status check_options(watch_options *o)
 {
-    SG_TRY(sg_require_option(name, o->model, "--model FILE"));
     for (size_t i = 0; i < o->input.count; i++)
         SG_TRY(sg_text_list_add(&o->read, o->input.items[i]));
     if (o->dev[0] && o->interface[0])
@@ -147,7 +140,7 @@ static sg_status check_options(const char *name, watch_options *o)
         strcpy(o->interface, o->dev);
     bool live = o->interface[0] || o->hep.count;
     if (!live && !o->read.count)
-        return sg_fail(SG_E_USAGE, "%s wants a source: -r FILE, -i DEV or -L udp:ADDR:PORT", name);
+        return sg_fail(SG_E_USAGE, "watch needs a source: -r FILE, -i DEV or -L udp:ADDR:PORT");
     if (live && o->labels[0])
         return sg_fail(SG_E_USAGE, "--labels is for captures that are read (-r)");
     return SG_OK;
@@ -226,6 +219,17 @@ static sg_status read_next_model(const char *path, sg_model *model)
                    "again");
 }
 
+/* Reads the model, the first one or the next, and opens its engine. */
+static sg_status open_detector(const watch_options *o, bool next, sg_detector **detector)
+{
+    sg_detector_options d = {.engine = {.precision = (sg_precision)o->precision, .threads = (int)o->threads}};
+    sg_model model;
+    SG_TRY(sg_device_parse(o->device, &d.engine.device, &d.engine.device_index));
+    SG_TRY(next ? read_next_model(o->model, &model) : sg_model_read(&model, NULL, o->model));
+    sg_status status = sg_detector_open_model(detector, &model, &d);
+    return status == SG_OK || next ? status : sg_fail_prefix(status, "%s", o->model);
+}
+
 static sg_status read_trusted(const watch_options *o, watch *w)
 {
     SG_TRY(sg_alloc(&w->trusted, o->trust.count, "--trust"));
@@ -240,12 +244,10 @@ static sg_status read_trusted(const watch_options *o, watch *w)
 static sg_status open_follow(const watch_options *o, watch *w)
 {
     sg_follow_options f;
-    sg_model model;
+    sg_detector *detector;
     sg_follow_defaults(&f);
     SG_TRY(parse_detectors(o->detectors, &f.detectors));
     f.rule = (sg_rule)o->rule;
-    f.engine = (sg_engine_options){.precision = (sg_precision)o->precision, .threads = (int)o->threads};
-    SG_TRY(sg_device_parse(o->device, &f.engine.device, &f.engine.device_index));
     f.tracker.dialogs_max = o->limit;
     f.sources.flood_requests = o->flood;
     f.sources.scan_call_ids = o->scan;
@@ -263,9 +265,8 @@ static sg_status open_follow(const watch_options *o, watch *w)
     f.ended = on_ended;
     f.alerted = on_alert;
     f.context = w;
-    SG_TRY(sg_model_read(&model, NULL, o->model));
-    sg_status status = sg_follow_open(&w->follow, &model, &f);
-    sg_model_free(&model);
+    SG_TRY(open_detector(o, false, &detector));
+    sg_status status = sg_follow_open(&w->follow, detector, &f);
     return status == SG_OK ? SG_OK : sg_fail_prefix(status, "%s", o->model);
 }
 
@@ -319,14 +320,12 @@ static void take_snapshot(watch *w)
 /* SIGHUP: the model again, and files under their names.  A model that cannot be used leaves the old one. */
 static void reload(watch *w)
 {
-    sg_model model;
+    sg_detector *detector;
     reload_requested = 0;
     sg_alerts_reopen(w->alerts);
-    sg_status status = read_next_model(w->options->model, &model);
-    if (status == SG_OK) {
-        status = sg_follow_reload(w->follow, &model);
-        sg_model_free(&model);
-    }
+    sg_status status = open_detector(w->options, true, &detector);
+    if (status == SG_OK)
+        status = sg_follow_reload(w->follow, detector);
     if (status == SG_OK)
         sg_note("%s loaded again", w->options->model);
     else
@@ -406,12 +405,13 @@ static sg_status report(watch *w, bool json)
     return json ? sg_watch_report_json(&summary, stdout) : sg_watch_report_text(&summary, stderr);
 }
 
-static sg_status run_watch(const char *name, watch_options *o, const sg_text_list *words)
+static sg_status run(const sg_call *call)
 {
+    watch_options *o = call->options;
     char filter[SG_TEXT_MAX];
     watch w;
-    SG_TRY(check_options(name, o));
-    SG_TRY(join_filter(o, words, filter));
+    SG_TRY(check_options(o));
+    SG_TRY(join_filter(o, call->words, filter));
     sg_status status = open_watch(o, filter, &w);
     if (status == SG_OK) {
         struct sigaction hangup = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
@@ -428,20 +428,5 @@ static sg_status run_watch(const char *name, watch_options *o, const sg_text_lis
     return close_watch(&w, status);
 }
 
-sg_status sg_run_watch(const char *name, int argc, char **argv)
-{
-    watch_options options = {0};
-    sg_text_list words = {0};
-    bool done;
-    sg_status status =
-        sg_command_parse(name, table, about, &options, argc, argv, &words, SG_TEXT_LIST_MAX, &done);
-    if (status == SG_OK && !done)
-        status = run_watch(name, &options, &words);
-    free(words.items);
-    free(options.read.items);
-    free(options.input.items);
-    free(options.hep.items);
-    free(options.hep_allow.items);
-    free(options.trust.items);
-    return status;
-}
+SG_COMMAND(watch, "watch", "follow SIP traffic and raise alerts", about, table, watch_options, run,
+           .words = "[FILTER...]", .words_max = SG_TEXT_LIST_MAX);

@@ -5,10 +5,9 @@
 #include "cli/cli.h"
 #include <inttypes.h>
 
-sg_status sg_new_corpus_check(const char *command, const sg_new_corpus_options *options)
+sg_status sg_new_corpus_check(const sg_new_corpus_options *options)
 {
     int64_t size[SG_SPLITS];
-    SG_TRY(sg_require_option(command, options->out, "--out FILE"));
     SG_TRY(sg_file_check_writable(options->out, options->force));
     return sg_split_sizes(1000000, options->share, size);
 }

@@ -86,8 +86,3 @@ sg_status sg_sequence_set_add(sg_sequence_set *set, const uint16_t *tokens, int 
     *number = (int32_t)n;
     return (uint32_t)set->count > set->slots_mask / 2 ? grow_slots(set) : SG_OK;
 }
-
-int32_t sg_sequence_set_find(const sg_sequence_set *set, const uint16_t *tokens, int length)
-{
-    return (int32_t)set->slots[find_slot(set, tokens, length)] - 1;
-}

@@ -23,9 +23,6 @@ void sg_sequence_set_free(sg_sequence_set *set);
  * new). SG_E_CONFIG beyond SG_CLASSES_MAX sequences. */
 sg_status sg_sequence_set_add(sg_sequence_set *set, const uint16_t *tokens, int length, int32_t *number);
 
-/* The number of a sequence, or -1. */
-int32_t sg_sequence_set_find(const sg_sequence_set *set, const uint16_t *tokens, int length);
-
 static inline int sg_sequence_set_length(const sg_sequence_set *set, int32_t number)
 {
     return (int)(set->start[number + 1] - set->start[number]);

@@ -13,49 +13,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Every type the model can write, in alphabet order.  The first 18 are the alphabet of preset paper. */
+/* Every type the model can write, X(name, rank), in alphabet order; the first 18 are the alphabet of preset
+ * paper.  Ranks go from the indispensable to the exotic: a type stands after those that its shortest flow
+ * needs, so that the types up to any rank but the first are an alphabet in which each can occur; preset paper
+ * has those up to rank 17. */
+/* clang-format off */
+#define SG_SIP_TYPE_LIST(X) \
+    X(INVITE, 6) X(ACK, 7) X(BYE, 8) X(CANCEL, 12) X(REGISTER, 2) X(OPTIONS, 0) \
+    X(SUBSCRIBE, 5) X(NOTIFY, 4) X(100, 9) X(180, 10) X(183, 17) X(200, 1) X(401, 3) \
+    X(407, 14) X(404, 15) X(480, 16) X(486, 11) X(487, 13) X(408, 18) X(302, 19) X(500, 20) \
+    X(503, 21) X(403, 22) X(488, 23) X(603, 24) X(600, 39) X(481, 25) X(491, 26) X(202, 27) \
+    X(REFER, 28) X(INFO, 29) X(UPDATE, 30) X(MESSAGE, 31) X(PUBLISH, 32) X(PRACK, 33) \
+    X(423, 34) X(422, 35) X(420, 36) X(182, 37) X(181, 38)
+/* clang-format on */
+
 typedef enum {
-    SG_SIP_INVITE,
-    SG_SIP_ACK,
-    SG_SIP_BYE,
-    SG_SIP_CANCEL,
-    SG_SIP_REGISTER,
-    SG_SIP_OPTIONS,
-    SG_SIP_SUBSCRIBE,
-    SG_SIP_NOTIFY,
-    SG_SIP_100,
-    SG_SIP_180,
-    SG_SIP_183,
-    SG_SIP_200,
-    SG_SIP_401,
-    SG_SIP_407,
-    SG_SIP_404,
-    SG_SIP_480,
-    SG_SIP_486,
-    SG_SIP_487,
-    SG_SIP_408,
-    SG_SIP_302,
-    SG_SIP_500,
-    SG_SIP_503,
-    SG_SIP_403,
-    SG_SIP_488,
-    SG_SIP_603,
-    SG_SIP_600,
-    SG_SIP_481,
-    SG_SIP_491,
-    SG_SIP_202,
-    SG_SIP_REFER,
-    SG_SIP_INFO,
-    SG_SIP_UPDATE,
-    SG_SIP_MESSAGE,
-    SG_SIP_PUBLISH,
-    SG_SIP_PRACK,
-    SG_SIP_423,
-    SG_SIP_422,
-    SG_SIP_420,
-    SG_SIP_182,
-    SG_SIP_181,
-    SG_SIP_TYPES
+#define SG_SIP_MEMBER(name, rank) SG_SIP_##name,
+    SG_SIP_TYPE_LIST(SG_SIP_MEMBER)
+#undef SG_SIP_MEMBER
+        SG_SIP_TYPES
 } sg_sip_type;
 
 /* "INVITE", ..., "200", ... */

@@ -5,55 +5,39 @@
 #include <math.h>
 #include <string.h>
 
-#define WHOLE(key, fallback, min, max, help)                                                               \
-    {                                                                                                      \
-        "synth", #key, SG_OPT_INT, offsetof(sg_synth_options, key), fallback, min, max, NULL, "N", help, 0 \
-    }
-#define REAL(key, fallback, min, max, help)                                                                 \
-    {                                                                                                       \
-        "synth", #key, SG_OPT_REAL, offsetof(sg_synth_options, key), fallback, min, max, NULL, "X", help, 0 \
-    }
-#define FLAG(key, fallback, help)                                                                        \
-    {                                                                                                    \
-        "synth", #key, SG_OPT_FLAG, offsetof(sg_synth_options, key), fallback, 0, 0, NULL, NULL, help, 0 \
-    }
-#define RATE(key, fallback, help)                                                                           \
-    {                                                                                                       \
-        "synth", #key, SG_OPT_REAL, offsetof(sg_synth_options, sip.key), fallback, 0, 1, NULL, "P", help, 0 \
-    }
-#define MEAN(key, fallback, help)                                                                           \
-    {                                                                                                       \
-        "synth", #key, SG_OPT_REAL, offsetof(sg_synth_options, sip.key), fallback, 1, 1e6, NULL, "X", help, \
-            0                                                                                               \
-    }
+#define AT(member)                   SG_KEY(sg_synth_options, member), .section = "synth"
+#define SIP(member)                  SG_AT(#member, sg_synth_options, sip.member), .section = "synth"
+#define RATE(member, fallback, help) SG_REAL(SIP(member), fallback, 0, 1, help, .argument = "P")
+#define MEAN(member, fallback, help) SG_REAL(SIP(member), fallback, 1, 1e6, help)
 
 /* The fallbacks are preset paper. */
 const sg_option sg_synth_option_table[] = {
-    WHOLE(dialogs, "18782", 1, INT32_MAX, "dialogs"),
-    WHOLE(user_agents, "249", 1, INT32_MAX, "user agents, all of which have a dialog"),
-    WHOLE(unique, "1492", 1, SG_CLASSES_MAX, "unique dialogs (classes)"),
-    WHOLE(once, "-1", -1, SG_CLASSES_MAX, "unique dialogs that occur once; -1: 66.2% of them"),
-    WHOLE(message_types, "18", SG_SIP_TYPES_MIN, SG_SIP_TYPES,
-          "message types, from the indispensable to the exotic"),
-    WHOLE(max_length, "56", 1, 4096, "messages of the longest dialog, exactly"),
-    REAL(zipf_exponent, "0", 0, 10, "how fast multiplicities fall; 0: as the unseen targets need, else 1.5"),
-    REAL(zipf_shift, "0.7", 0, 1e9, "shift of the ranks in the law of multiplicities"),
-    WHOLE(train, "-1", -1, INT32_MAX, "dialogs of train; -1: of the preset, or by share"),
-    WHOLE(validation, "-1", -1, INT32_MAX, "dialogs of validation"),
-    WHOLE(test, "-1", -1, INT32_MAX, "dialogs of test"),
-    REAL(train_share, "0.5", 0, 1, "share of train where sizes are not given"),
-    REAL(validation_share, "0.2", 0, 1, "share of validation"),
-    REAL(test_share, "0.3", 0, 1, "share of test"),
-    FLAG(search, "true", "look for a split seed with the numbers of unseen dialogs below"),
-    WHOLE(unseen_validation, "-1", -1, INT32_MAX,
-          "validation dialogs whose class is not in train; -1: of the preset, or any"),
-    WHOLE(unseen_test, "-1", -1, INT32_MAX, "the same for test"),
-    WHOLE(split_tries, "0", 0, 1e12, "split seeds to look at; 0: about ten seconds' worth"),
-    REAL(user_agent_exponent, "0.8", 0, 10, "how unequal user agents are"),
-    REAL(start_time, "1577836800", -1e10, 1e11, "time of the first arrivals, seconds since 1970"),
-    REAL(arrivals_per_hour, "26", 1e-6, 1e9, "dialogs per hour, on average over the day"),
-    REAL(daily_swing, "0.8", 0, 0.99, "how much busier the busiest hour is than the average one"),
-    FLAG(call_id, "false", "also make Call-IDs"),
+    SG_INT(AT(dialogs), "18782", 1, INT32_MAX, "dialogs"),
+    SG_INT(AT(user_agents), "249", 1, INT32_MAX, "user agents, all of which have a dialog"),
+    SG_INT(AT(unique), "1492", 1, SG_CLASSES_MAX, "unique dialogs (classes)"),
+    SG_INT(AT(once), "-1", -1, SG_CLASSES_MAX, "unique dialogs that occur once; -1: 66.2% of them"),
+    SG_INT(AT(message_types), "18", SG_SIP_TYPES_MIN, SG_SIP_TYPES,
+           "message types, from the indispensable to the exotic"),
+    SG_INT(AT(max_length), "56", 1, 4096, "messages of the longest dialog, exactly"),
+    SG_REAL(AT(zipf_exponent), "0", 0, 10,
+            "how fast multiplicities fall; 0: as the unseen targets need, else 1.5"),
+    SG_REAL(AT(zipf_shift), "0.7", 0, 1e9, "shift of the ranks in the law of multiplicities"),
+    SG_INT(AT(train), "-1", -1, INT32_MAX, "dialogs of train; -1: of the preset, or by share"),
+    SG_INT(AT(validation), "-1", -1, INT32_MAX, "dialogs of validation"),
+    SG_INT(AT(test), "-1", -1, INT32_MAX, "dialogs of test"),
+    SG_REAL(AT(train_share), "0.5", 0, 1, "share of train where sizes are not given"),
+    SG_REAL(AT(validation_share), "0.2", 0, 1, "share of validation"),
+    SG_REAL(AT(test_share), "0.3", 0, 1, "share of test"),
+    SG_FLAG(AT(search), "look for a split seed with the numbers of unseen dialogs below", .fallback = "true"),
+    SG_INT(AT(unseen_validation), "-1", -1, INT32_MAX,
+           "validation dialogs whose class is not in train; -1: of the preset, or any"),
+    SG_INT(AT(unseen_test), "-1", -1, INT32_MAX, "the same for test"),
+    SG_INT(AT(split_tries), "0", 0, 1e12, "split seeds to look at; 0: about ten seconds' worth"),
+    SG_REAL(AT(user_agent_exponent), "0.8", 0, 10, "how unequal user agents are"),
+    SG_REAL(AT(start_time), "1577836800", -1e10, 1e11, "time of the first arrivals, seconds since 1970"),
+    SG_REAL(AT(arrivals_per_hour), "26", 1e-6, 1e9, "dialogs per hour, on average over the day"),
+    SG_REAL(AT(daily_swing), "0.8", 0, 0.99, "how much busier the busiest hour is than the average one"),
+    SG_FLAG(AT(call_id), "also make Call-IDs"),
     RATE(call, "0.8", "weight of calls (INVITE)"),
     RATE(registration, "0.11", "weight of registrations (REGISTER)"),
     RATE(keep_alive, "0.045", "weight of OPTIONS outside calls"),

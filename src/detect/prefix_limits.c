@@ -1,7 +1,7 @@
 #include "detect/prefix_limits.h"
 
 #include "base/memory.h"
-#include "detect/prefix_outputs.h"
+#include "detect/outputs.h"
 #include "detect/quantile.h"
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ static sg_status set_limits(sg_model *model, const sg_prefixes *prefixes, const 
 static sg_status run_prefixes(sg_model *model, sg_engine *engine, const sg_prefixes *prefixes)
 {
     sg_outputs outputs = {0};
-    sg_status status = sg_prefix_outputs_run(engine, &model->spec, prefixes, NULL, &outputs);
+    sg_status status = sg_outputs_run_prefixes(engine, &model->spec, prefixes, NULL, &outputs);
     if (status == SG_OK)
         status = set_limits(model, prefixes, &outputs);
     sg_outputs_free(&outputs);

@@ -2,9 +2,9 @@
 
 #include "base/memory.h"
 #include "detect/kmeans.h"
+#include "detect/outputs.h"
 #include "detect/prefix_limits.h"
 #include "detect/threshold.h"
-#include "experiment/session.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +14,11 @@ static sg_status infer_classes(sg_calibration *c, sg_model *model, const sg_corp
                                const sg_engine_options *options, bool prefixes)
 {
     sg_engine *engine;
-    double seconds;
     SG_TRY(sg_engine_open(&engine, &model->spec, options));
     snprintf(c->device, sizeof c->device, "%s", sg_engine_description(engine));
-    sg_status status = sg_infer_classes(engine, model, corpus, false, &c->outputs, &seconds);
+    sg_status status = sg_engine_load(engine, &model->params);
+    if (status == SG_OK)
+        status = sg_outputs_run_classes(engine, &model->spec, corpus, false, &c->outputs);
     if (status == SG_OK && prefixes)
         status = sg_prefix_limits_fit(model, engine);
     sg_engine_close(engine);

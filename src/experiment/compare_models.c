@@ -46,7 +46,7 @@ static sg_status pool_run(sg_run_pools *pools, const sg_session *session)
         sg_pooled *pooled = &pools->by[i];
         if (!pooled->value)
             SG_TRY(sg_pooled_init(pooled, (sg_pool_rule)i, session->corpus.classes,
-                                  session->model.spec.classes));
+                                  session->model->spec.classes));
         SG_TRY(sg_pooled_add(pooled, &session->outputs));
     }
     return SG_OK;
@@ -107,31 +107,19 @@ static sg_status open_tables(sg_experiment_compare *c, const sg_session *session
     return c->early ? sg_early_open(&c->beginnings, &session->corpus, detection) : SG_OK;
 }
 
-/* Runs the network over the beginnings. */
-static sg_status run_beginnings(const sg_experiment_compare *c, const char *model, const sg_session *session,
-                                const sg_session_options *options, sg_outputs *beginnings)
-{
-    sg_engine *engine;
-    SG_TRY(sg_session_engine(session, options, &engine));
-    sg_status status =
-        sg_early_run(&c->beginnings, model, &session->model, engine, &session->corpus, beginnings);
-    sg_engine_close(engine);
-    return status;
-}
-
 static sg_status add_first_run(sg_experiment_compare *c, const char *model, const sg_session *session,
-                               const sg_session_options *options, const sg_detection *detection,
-                               sg_outputs *beginnings)
+                               const sg_detection *detection, sg_outputs *beginnings)
 {
     SG_TRY(sg_comparison_add(&c->comparison, model, 1, SG_COMBINED_NOT, detection));
     if (!c->early)
         return SG_OK;
-    if (options)
-        SG_TRY(run_beginnings(c, model, session, options, beginnings));
+    if (session->detector)
+        SG_TRY(sg_early_run(&c->beginnings, model, session->model, sg_detector_engine(session->detector),
+                            &session->corpus, beginnings));
     else if (beginnings->count == 0)
         sg_note("model %s: its first run is a record without beginnings: it has no part in early detection",
                 model);
-    return sg_early_add_outputs(&c->beginnings, model, &session->model, &session->corpus, beginnings,
+    return sg_early_add_outputs(&c->beginnings, model, session->model, &session->corpus, beginnings,
                                 detection);
 }
 
@@ -149,13 +137,12 @@ static sg_status add_together(sg_experiment_compare *c, const char *model, const
 }
 
 sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *model,
-                                    const sg_session *session, const sg_session_options *options,
-                                    const sg_detection *detection, const sg_detection *best,
-                                    sg_outputs *beginnings)
+                                    const sg_session *session, const sg_detection *detection,
+                                    const sg_detection *best, sg_outputs *beginnings)
 {
     SG_TRY(open_tables(compare, session, detection));
     if (compare->runs++ == 0)
-        SG_TRY(add_first_run(compare, model, session, options, detection, beginnings));
+        SG_TRY(add_first_run(compare, model, session, detection, beginnings));
     if ((compare->one.wanted || compare->all.wanted) && !session->outputs.probabilities) {
         sg_note("model %s: mean and envelope of the runs' outputs are left out: a record does not hold them",
                 model);

@@ -37,12 +37,11 @@ void sg_experiment_compare_begin(sg_experiment_compare *compare, const char *mod
                                  bool *probabilities);
 
 /* One run; `best` is the detection of what all runs so far say together.  *beginnings is what is known of
- * them: given with a session that is from a record (count 0: nothing), where `options` is NULL; otherwise
- * received, for the run of a model that stands in early.csv. */
+ * them: given with a session that is from a record (count 0: nothing); otherwise received, for the run of a
+ * model that stands in early.csv. */
 sg_status sg_experiment_compare_add(sg_experiment_compare *compare, const char *model,
-                                    const sg_session *session, const sg_session_options *options,
-                                    const sg_detection *detection, const sg_detection *best,
-                                    sg_outputs *beginnings);
+                                    const sg_session *session, const sg_detection *detection,
+                                    const sg_detection *best, sg_outputs *beginnings);
 
 /* Adds what the runs of all models say together; after the last run. */
 sg_status sg_experiment_compare_all(sg_experiment_compare *compare, const sg_corpus *corpus);

@@ -34,12 +34,12 @@ static const struct {
     [SG_SCORE_MARKOV_3] = {"markov_3", "Markov chain, order 3"},
 };
 
-const char *sg_detector_title(sg_detector detector)
+const char *sg_detector_title(sg_decider detector)
 {
     return detectors[detector].title;
 }
 
-const char *sg_detector_name(sg_detector detector)
+const char *sg_detector_name(sg_decider detector)
 {
     return detectors[detector].name;
 }
@@ -54,7 +54,7 @@ const char *sg_score_name(sg_score score)
     return scores[score].name;
 }
 
-bool sg_detector_paper(sg_detector detector, double *p_d, double *p_fa)
+bool sg_detector_paper(sg_decider detector, double *p_d, double *p_fa)
 {
     *p_d = detectors[detector].paper_p_d;
     *p_fa = detectors[detector].paper_p_fa;

@@ -21,7 +21,7 @@ typedef enum {
     SG_DETECTOR_MARKOV_2,         /* baseline: Markov chain of order 2, limit from the train split */
     SG_DETECTOR_MARKOV_3,
     SG_DETECTORS
-} sg_detector;
+} sg_decider;
 
 enum { SG_NETWORK_DETECTORS = SG_DETECTOR_EXACT_SET }; /* the detectors before it need a network */
 
@@ -41,13 +41,13 @@ typedef enum {
 enum { SG_NETWORK_SCORES = SG_SCORE_MARKOV_2 }; /* the scores before it come from a network */
 
 /* Names for people ("threshold, both below") and for files and JSON ("threshold_both"). */
-const char *sg_detector_title(sg_detector detector);
-const char *sg_detector_name(sg_detector detector);
+const char *sg_detector_title(sg_decider detector);
+const char *sg_detector_name(sg_decider detector);
 const char *sg_score_title(sg_score score);
 const char *sg_score_name(sg_score score);
 
 /* The paper's Table VI where it has the detector; false, with NaN, where not. */
-bool sg_detector_paper(sg_detector detector, double *p_d, double *p_fa);
+bool sg_detector_paper(sg_decider detector, double *p_d, double *p_fa);
 
 typedef struct {
     uint64_t seed;       /* of K-means */

@@ -3,8 +3,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "detect/markov.h"
+#include "detect/outputs.h"
 #include "detect/prefix_limits.h"
-#include "detect/prefix_outputs.h"
 #include "detect/quantile.h"
 #include <math.h>
 #include <stdlib.h>
@@ -116,7 +116,7 @@ static sg_status limit_beginnings(const sg_early *e, const double *score, double
 
 static sg_status add_markov(sg_early *e, const sg_corpus *corpus, const sg_detection *d, int order)
 {
-    const sg_detector detector = order == 2 ? SG_DETECTOR_MARKOV_2 : SG_DETECTOR_MARKOV_3;
+    const sg_decider detector = order == 2 ? SG_DETECTOR_MARKOV_2 : SG_DETECTOR_MARKOV_3;
     double *score = NULL, *limit = NULL;
     sg_early_row *r;
     sg_status status;
@@ -175,7 +175,7 @@ static sg_status flag_beginnings(sg_early *e, const char *name, const sg_model *
                                  const sg_outputs *outputs, const sg_detection *d)
 {
     for (int rule = SG_RULE_BOTH; rule <= SG_RULE_EITHER; rule++) {
-        const sg_detector detector =
+        const sg_decider detector =
             rule == SG_RULE_BOTH ? SG_DETECTOR_THRESHOLD_BOTH : SG_DETECTOR_THRESHOLD_EITHER;
         sg_early_row *r;
         SG_TRY(add_row(e, sg_detector_name(detector), name, &r));
@@ -218,7 +218,7 @@ sg_status sg_early_run(const sg_early *early, const char *name, const sg_model *
     }
     SG_TRY(open_test_prefixes(early, corpus, &prefixes));
     snprintf(what, sizeof what, "model %s, early detection", name);
-    sg_status status = sg_prefix_outputs_run(engine, &model->spec, prefixes, what, outputs);
+    sg_status status = sg_outputs_run_prefixes(engine, &model->spec, prefixes, what, outputs);
     sg_prefixes_close(prefixes);
     return status;
 }

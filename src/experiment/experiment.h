@@ -1,9 +1,9 @@
-/* experiment.h: the runs of an experiment and what becomes of them; used by cmd_experiment.c.
+/* experiment.h: the runs of an experiment and what becomes of them.
  *
  *   DIR/model1.0.ini ...          settings of each model's runs, complete
  *   DIR/runs/model1.0_seed1/ ...  folders of runs (train/run.h), with log.txt
- *   DIR/records/model1.0_seed1.h5 what each run's network said (experiment/record.h), for where its folder is
- *                                 missing
+ *   DIR/records/model1.0_seed1.h5 the outputs of each run's network (experiment/record.h), used if its folder
+ *                                 is missing
  *   DIR/runs.csv table5.csv table6.csv comparison.csv paired.csv together.csv early.csv early_position.csv
  *   DIR/history.csv moments.csv roc.csv   lines of all runs, model and seed in front; or frozen (frozen.h)
  *   DIR/corpus.json provenance.json

@@ -230,7 +230,7 @@ sg_status sg_session_open_frozen(sg_session *session, const sg_frozen *frozen, c
                                  int64_t seed, const char *corpus)
 {
     sg_session *s = session;
-    *s = (sg_session){.models = 1, .same_corpus = true};
+    *s = (sg_session){.models = 1, .same_corpus = true, .model = &session->recorded};
     SG_TRY(sg_corpus_read(&s->corpus, corpus));
     SG_TRY(sg_class_counts_make(&s->counts, &s->corpus));
     SG_TRY(sg_alloc(&s->known, s->corpus.classes, "known classes"));
@@ -239,8 +239,8 @@ sg_status sg_session_open_frozen(sg_session *session, const sg_frozen *frozen, c
         s->known[j] = s->counts.count[SG_SPLIT_TRAIN][j] > 0;
         s->class_of[j] = j;
     }
-    s->model.spec.classes = s->corpus.classes;
-    s->model.epoch = find_run(frozen, model, seed)->epochs;
+    s->recorded.spec.classes = s->corpus.classes;
+    s->recorded.epoch = find_run(frozen, model, seed)->epochs;
     snprintf(s->device, sizeof s->device, "%s", text_of(frozen->provenance, "engine"));
     SG_TRY(sg_outputs_alloc(&s->outputs, s->corpus.classes, s->corpus.classes, false));
     return fill_outputs(s, frozen, model, seed);

@@ -3,7 +3,7 @@
  *
  * HDF5, root attributes format "sipgpu-record", version 1, and all of a model file (model.h) but /params;
  * /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally /beginnings/{skewness,
- * kurtosis} f64, of every beginning of the test split's dialogs (prefix_outputs.h); /history: the lines of
+ * kurtosis} f64, of every beginning of the test split's dialogs (detect/outputs.h); /history: the lines of
  * history.csv; attributes of /training: origin, the JSON of sg_run_origin, and inference, the engine that
  * gave the answers.
  *

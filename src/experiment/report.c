@@ -39,8 +39,8 @@ sg_status sg_report_detection(const sg_detection *detection, bool unique, FILE *
     for (int i = 0; i < SG_DETECTORS; i++) {
         const sg_verdicts *r = &detection->detector[i];
         double p_d, p_fa;
-        sg_detector_paper((sg_detector)i, &p_d, &p_fa);
-        sg_text_table_cell(&t, "%s", sg_detector_title((sg_detector)i));
+        sg_detector_paper((sg_decider)i, &p_d, &p_fa);
+        sg_text_table_cell(&t, "%s", sg_detector_title((sg_decider)i));
         if (!unique) {
             sg_text_table_share(&t, p_d);
             sg_text_table_share(&t, p_fa);
@@ -125,7 +125,7 @@ static void put_verdicts(FILE *out, const sg_detection *detection, int j)
 static void put_verdict_heads(FILE *out)
 {
     for (int i = 0; i < SG_DETECTORS; i++)
-        fprintf(out, ",%s", sg_detector_name((sg_detector)i));
+        fprintf(out, ",%s", sg_detector_name((sg_decider)i));
 }
 
 void sg_report_moments_head(FILE *out)

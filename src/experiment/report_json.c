@@ -51,9 +51,9 @@ static void add_detectors(cJSON *parent, const sg_detection *d)
     cJSON *all = cJSON_AddObjectToObject(parent, "detectors");
     for (int i = 0; i < SG_DETECTORS; i++) {
         const sg_verdicts *r = &d->detector[i];
-        cJSON *o = cJSON_AddObjectToObject(all, sg_detector_name((sg_detector)i));
+        cJSON *o = cJSON_AddObjectToObject(all, sg_detector_name((sg_decider)i));
         double p_d, p_fa;
-        if (sg_detector_paper((sg_detector)i, &p_d, &p_fa)) {
+        if (sg_detector_paper((sg_decider)i, &p_d, &p_fa)) {
             cJSON_AddNumberToObject(o, "paper_p_d", p_d);
             cJSON_AddNumberToObject(o, "paper_p_fa", p_fa);
         }

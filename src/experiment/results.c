@@ -73,7 +73,7 @@ static sg_status take_figures(sg_run_result *result, const char *model, int64_t 
     sg_evaluation evaluation[SG_SPLITS];
     sg_evaluate(&session->counts, outputs->argmax, session->class_of, session->known, evaluation);
     SG_TRY(sg_detection_run(detection, &session->corpus, outputs, &options));
-    sg_run_result_make(result, model, seed, session->model.epoch, evaluation, detection);
+    sg_run_result_make(result, model, seed, session->model->epoch, evaluation, detection);
     return SG_OK;
 }
 
@@ -105,9 +105,9 @@ static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *
     if (!session->same_corpus)
         return sg_fail(SG_E_CONFIG, "%s was trained on another corpus or split", run->folder);
     snprintf(s->results->engine, sizeof s->results->engine, "%s", session->device);
-    sg_record_trim(&session->outputs, session->model.spec.classes);
+    sg_record_trim(&session->outputs, session->model->spec.classes);
     if (s->first)
-        SG_TRY(sg_ensemble_init(&s->ensemble, session->corpus.classes, session->model.spec.classes));
+        SG_TRY(sg_ensemble_init(&s->ensemble, session->corpus.classes, session->model->spec.classes));
     SG_TRY(sg_ensemble_add(&s->ensemble, &session->outputs));
     SG_TRY_GOTO(status, done, evaluate_alone(s, run, session, &alone));
     /* After each run, so that the last one's session need not be kept. */
@@ -115,9 +115,9 @@ static sg_status evaluate_session(evaluation_state *s, const sg_experiment_run *
                 take_figures(&s->results->ensemble[s->results->models], model, -1, session, &s->ensemble.best,
                              &together));
     if (!s->frozen)
-        SG_TRY_GOTO(status, done,
-                    sg_experiment_compare_add(&s->compare, model, session, run->recorded ? NULL : &s->session,
-                                              &alone, &together, &s->record.beginnings));
+        SG_TRY_GOTO(
+            status, done,
+            sg_experiment_compare_add(&s->compare, model, session, &alone, &together, &s->record.beginnings));
     s->first = false;
 done:
     sg_detection_free(&alone);
@@ -139,7 +139,7 @@ static sg_status write_record(evaluation_state *s, const sg_experiment_run *run,
 {
     char folder[SG_PATH_MAX];
     sg_record record = s->record;
-    record.model = session->model;
+    record.model = *session->model;
     record.outputs = session->outputs;
     snprintf(record.inference, sizeof record.inference, "%s", session->device);
     SG_TRY(sg_path_join(folder, s->experiment->folder, "records"));
@@ -157,7 +157,7 @@ static sg_status evaluate_trained(evaluation_state *s, const sg_experiment_run *
     snprintf(s->session.model, sizeof s->session.model, "%s", paths.model);
     snprintf(s->session.corpus, sizeof s->session.corpus, "%s", config->corpus);
     snprintf(s->session.device, sizeof s->session.device, "%s", config->device);
-    SG_TRY(sg_session_open(session, "experiment", &s->session));
+    SG_TRY(sg_session_open(session, &s->session));
     SG_TRY(read_run(s, run));
     SG_TRY(evaluate_session(s, run, session));
     return write_record(s, run, session);

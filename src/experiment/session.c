@@ -5,111 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static sg_status read_files(sg_session *s, const sg_session_options *options)
+sg_status sg_session_engine_options(const sg_session_options *options, sg_engine_options *engine)
 {
-    SG_TRY(sg_model_read(&s->model, NULL, options->model));
-    SG_TRY(sg_corpus_read(&s->corpus, options->corpus));
-    sg_status status = sg_model_check_alphabet(&s->model, &s->corpus);
-    if (status != SG_OK)
-        return sg_fail_prefix(status, "%s and %s do not fit", options->model, options->corpus);
-    s->same_corpus = strcmp(s->model.corpus_digest, s->corpus.digest) == 0;
-    return SG_OK;
-}
-
-static sg_status match_classes(sg_session *s)
-{
-    SG_TRY(sg_model_match_classes(&s->model, &s->corpus, &s->class_of));
-    SG_TRY(sg_alloc(&s->known, s->corpus.classes, "known classes"));
-    for (int j = 0; j < s->corpus.classes; j++)
-        s->known[j] = s->class_of[j] >= 0 && s->model.class_train[s->class_of[j]] > 0;
-    return sg_class_counts_make(&s->counts, &s->corpus);
-}
-
-/* The corpus' sequences with as many zeros after them as the model wants. */
-static sg_status pad_sequences(const sg_model *model, const sg_corpus *corpus, uint16_t **padded)
-{
-    const size_t from = (size_t)corpus->max_length, to = (size_t)model->spec.max_length;
-    for (int j = 0; j < corpus->classes; j++)
-        if (corpus->class_length[j] > to)
-            return sg_fail(SG_E_CONFIG, "class %d of the corpus has %d messages; the model takes at most %zu",
-                           j, corpus->class_length[j], to);
-    SG_TRY(sg_alloc(padded, (size_t)corpus->classes * to, "padded sequences"));
-    for (size_t j = 0; j < (size_t)corpus->classes; j++)
-        memcpy(*padded + j * to, corpus->class_sequence + j * from,
-               corpus->class_length[j] * sizeof **padded);
-    return SG_OK;
-}
-
-sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_corpus *corpus,
-                           bool probabilities, sg_outputs *outputs, double *seconds)
-{
-    uint16_t *padded = NULL;
-    sg_sequences set = {0};
-    sg_status status;
-    SG_TRY_GOTO(status, done, pad_sequences(model, corpus, &padded));
-    SG_TRY_GOTO(status, done,
-                sg_sequences_make(&set, &model->spec, padded, corpus->class_length, corpus->classes));
-    SG_TRY_GOTO(status, done, sg_outputs_alloc(outputs, corpus->classes, model->spec.classes, probabilities));
-    SG_TRY_GOTO(status, done, sg_engine_load(engine, &model->params));
-    const double start = sg_seconds();
-    SG_TRY_GOTO(status, done, sg_engine_infer_all(engine, &set, outputs));
-    *seconds = sg_seconds() - start;
-done:
-    sg_sequences_free(&set);
-    free(padded);
-    return status;
-}
-
-static sg_status open_engine(const sg_session *s, const sg_session_options *options, sg_engine **engine)
-{
-    sg_engine_options o = {
+    *engine = (sg_engine_options){
         .precision = (sg_precision)options->precision, .threads = (int)options->threads, .announce = true};
-    SG_TRY(sg_device_parse(options->device, &o.device, &o.device_index));
-    return sg_engine_open(engine, &s->model.spec, &o);
+    return sg_device_parse(options->device, &engine->device, &engine->device_index);
 }
 
-static sg_status run_engine(sg_session *s, const sg_session_options *options)
-{
-    sg_engine *engine;
-    SG_TRY(open_engine(s, options, &engine));
-    snprintf(s->device, sizeof s->device, "%s", sg_engine_description(engine));
-    snprintf(s->precision, sizeof s->precision, "%s", sg_engine_precision_name(engine));
-    sg_status status =
-        sg_infer_classes(engine, &s->model, &s->corpus, options->probabilities || options->with.count > 0,
-                         &s->outputs, &s->seconds);
-    sg_engine_close(engine);
-    return status;
-}
-
-sg_status sg_session_engine(const sg_session *session, const sg_session_options *options, sg_engine **engine)
-{
-    SG_TRY(open_engine(session, options, engine));
-    sg_status status = sg_engine_load(*engine, &session->model.params);
-    if (status != SG_OK) {
-        sg_engine_close(*engine);
-        *engine = NULL;
-    }
-    return status;
-}
-
-void sg_session_model_name(const sg_session *session, char name[16])
-{
-    static const char *const suffix[] = {
-        [SG_PADDING_POST] = "", [SG_PADDING_MASK] = "-mask", [SG_PADDING_PRE] = "-pre"};
-    const sg_spec *spec = &session->model.spec;
-    if (session->mixed)
-        snprintf(name, 16, "all");
-    else
-        snprintf(name, 16, "%d.%d%s", spec->layers % 100, spec->dropout > 0, suffix[spec->padding]);
-}
-
-/* Further models must be of the first one's classes; told before any network is run. */
-static sg_status check_models(const sg_session *s, const sg_session_options *options)
+/* Further models must be of the first one's classes; told before an engine is opened. */
+static sg_status check_models(const sg_model *first, const sg_session_options *options)
 {
     for (size_t i = 0; i < options->with.count; i++) {
         sg_model other;
         sg_status status = sg_model_read(&other, NULL, options->with.items[i]);
-        if (status == SG_OK && strcmp(other.corpus_digest, s->model.corpus_digest) != 0)
+        if (status == SG_OK && strcmp(other.corpus_digest, first->corpus_digest) != 0)
             status =
                 sg_fail(SG_E_CONFIG,
                         "%s and %s were trained on different corpora: their outputs do not stand for the "
@@ -121,9 +30,68 @@ static sg_status check_models(const sg_session *s, const sg_session_options *opt
     return SG_OK;
 }
 
+/* A mistake in the files is told before an engine is opened. */
+static sg_status read_files(sg_session *s, const sg_session_options *options, sg_model *model)
+{
+    SG_TRY(sg_model_read(model, NULL, options->model));
+    sg_status status = sg_corpus_read(&s->corpus, options->corpus);
+    if (status == SG_OK && (status = sg_model_check_alphabet(model, &s->corpus)) != SG_OK)
+        sg_fail_prefix(status, "%s and %s do not fit", options->model, options->corpus);
+    if (status == SG_OK)
+        status = check_models(model, options);
+    if (status != SG_OK)
+        sg_model_free(model);
+    return status;
+}
+
+static sg_status open_detector(sg_session *s, const sg_session_options *options)
+{
+    sg_detector_options detector = {0};
+    sg_model model;
+    SG_TRY(sg_session_engine_options(options, &detector.engine));
+    SG_TRY(read_files(s, options, &model));
+    SG_TRY(sg_detector_open_model(&s->detector, &model, &detector));
+    s->model = sg_detector_model(s->detector);
+    s->same_corpus = strcmp(s->model->corpus_digest, s->corpus.digest) == 0;
+    return SG_OK;
+}
+
+static sg_status match_classes(sg_session *s)
+{
+    SG_TRY(sg_model_match_classes(s->model, &s->corpus, &s->class_of));
+    SG_TRY(sg_alloc(&s->known, s->corpus.classes, "known classes"));
+    for (int j = 0; j < s->corpus.classes; j++)
+        s->known[j] = s->class_of[j] >= 0 && s->model->class_train[s->class_of[j]] > 0;
+    return sg_class_counts_make(&s->counts, &s->corpus);
+}
+
+/* What the model says of all classes. */
+static sg_status run_classes(sg_session *s, const sg_session_options *options)
+{
+    sg_engine *engine = sg_detector_engine(s->detector);
+    snprintf(s->device, sizeof s->device, "%s", sg_engine_description(engine));
+    snprintf(s->precision, sizeof s->precision, "%s", sg_engine_precision_name(engine));
+    const double start = sg_seconds();
+    SG_TRY(sg_outputs_run_classes(engine, &s->model->spec, &s->corpus,
+                                  options->probabilities || options->with.count > 0, &s->outputs));
+    s->seconds = sg_seconds() - start;
+    return SG_OK;
+}
+
+void sg_session_model_name(const sg_session *session, char name[16])
+{
+    static const char *const suffix[] = {
+        [SG_PADDING_POST] = "", [SG_PADDING_MASK] = "-mask", [SG_PADDING_PRE] = "-pre"};
+    const sg_spec *spec = &session->model->spec;
+    if (session->mixed)
+        snprintf(name, 16, "all");
+    else
+        snprintf(name, 16, "%d.%d%s", spec->layers % 100, spec->dropout > 0, suffix[spec->padding]);
+}
+
 /* One further model, for the pool. */
-static sg_status add_model(sg_session *s, const char *path, const char *command,
-                           const sg_session_options *options, sg_pooled *pooled)
+static sg_status add_model(sg_session *s, const char *path, const sg_session_options *options,
+                           sg_pooled *pooled)
 {
     sg_session_options own = *options;
     sg_session other;
@@ -131,14 +99,14 @@ static sg_status add_model(sg_session *s, const char *path, const char *command,
     own.with = (sg_text_list){0};
     own.probabilities = true;
     snprintf(own.model, sizeof own.model, "%s", path);
-    sg_status status = sg_session_open(&other, command, &own);
+    sg_status status = sg_session_open(&other, &own);
     if (status == SG_OK) {
-        sg_record_trim(&other.outputs, other.model.spec.classes);
+        sg_record_trim(&other.outputs, other.model->spec.classes);
         status = sg_pooled_add(pooled, &other.outputs);
+        sg_session_model_name(s, names[0]);
+        sg_session_model_name(&other, names[1]);
+        s->mixed |= strcmp(names[0], names[1]) != 0;
     }
-    sg_session_model_name(s, names[0]);
-    sg_session_model_name(&other, names[1]);
-    s->mixed |= strcmp(names[0], names[1]) != 0;
     s->seconds += other.seconds;
     s->models++;
     sg_session_close(&other);
@@ -146,9 +114,9 @@ static sg_status add_model(sg_session *s, const char *path, const char *command,
 }
 
 /* The session's outputs become what all models say together. */
-static sg_status pool_models(sg_session *s, const char *command, const sg_session_options *options)
+static sg_status pool_models(sg_session *s, const sg_session_options *options)
 {
-    const int classes = s->model.spec.classes;
+    const int classes = s->model->spec.classes;
     sg_pooled pooled = {0};
     sg_status status;
     sg_record_trim(&s->outputs, classes);
@@ -156,7 +124,7 @@ static sg_status pool_models(sg_session *s, const char *command, const sg_sessio
                 sg_pooled_init(&pooled, (sg_pool_rule)options->pool, s->corpus.classes, classes));
     SG_TRY_GOTO(status, done, sg_pooled_add(&pooled, &s->outputs));
     for (size_t i = 0; i < options->with.count; i++)
-        SG_TRY_GOTO(status, done, add_model(s, options->with.items[i], command, options, &pooled));
+        SG_TRY_GOTO(status, done, add_model(s, options->with.items[i], options, &pooled));
     sg_outputs_free(&s->outputs);
     SG_TRY_GOTO(status, done, sg_outputs_alloc(&s->outputs, s->corpus.classes, classes, false));
     SG_TRY_GOTO(status, done, sg_pooled_outputs(&pooled, &s->outputs));
@@ -165,17 +133,14 @@ done:
     return status;
 }
 
-sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options)
+sg_status sg_session_open(sg_session *session, const sg_session_options *options)
 {
     *session = (sg_session){.models = 1};
-    SG_TRY(sg_require_option(command, options->model, "--model FILE"));
-    SG_TRY(sg_require_option(command, options->corpus, "--corpus FILE"));
-    SG_TRY(read_files(session, options));
+    SG_TRY(open_detector(session, options));
     SG_TRY(match_classes(session));
-    SG_TRY(check_models(session, options));
-    SG_TRY(run_engine(session, options));
+    SG_TRY(run_classes(session, options));
     if (options->with.count > 0)
-        SG_TRY(pool_models(session, command, options));
+        SG_TRY(pool_models(session, options));
     char time[32];
     sg_detail("%d classes through the network in %s (%s)", session->corpus.classes,
               sg_duration_text(session->seconds, time), session->device);
@@ -189,13 +154,14 @@ sg_status sg_session_open_record(sg_session *session, const char *path, const ch
     SG_TRY(sg_corpus_read(&session->corpus, corpus));
     if (strcmp(record->model.corpus_digest, session->corpus.digest) != 0)
         return sg_fail(SG_E_CONFIG, "%s is of another corpus or split than %s", path, corpus);
-    session->model = record->model;
+    session->recorded = record->model;
+    session->model = &session->recorded;
     session->outputs = record->outputs;
     record->model = (sg_model){0};
     record->outputs = (sg_outputs){0};
     session->same_corpus = true;
     snprintf(session->device, sizeof session->device, "%s", record->inference);
-    snprintf(session->precision, sizeof session->precision, "%s", session->model.precision);
+    snprintf(session->precision, sizeof session->precision, "%s", session->model->precision);
     return match_classes(session);
 }
 
@@ -206,7 +172,8 @@ void sg_session_close(sg_session *session)
     free(session->known);
     free(session->class_of);
     sg_corpus_free(&session->corpus);
-    sg_model_free(&session->model);
+    sg_model_free(&session->recorded);
+    sg_detector_close(session->detector);
     *session = (sg_session){0};
 }
 
@@ -224,8 +191,8 @@ cJSON *sg_session_json(const sg_session *session, const char *command, const sg_
     cJSON_AddStringToObject(o, "corpus", options->corpus);
     cJSON_AddStringToObject(o, "corpus_digest", session->corpus.digest);
     cJSON_AddBoolToObject(o, "trained_on_this_corpus", session->same_corpus);
-    cJSON_AddNumberToObject(o, "model_seed", (double)session->model.seed);
-    cJSON_AddNumberToObject(o, "model_epoch", (double)session->model.epoch);
+    cJSON_AddNumberToObject(o, "model_seed", (double)session->model->seed);
+    cJSON_AddNumberToObject(o, "model_epoch", (double)session->model->epoch);
     cJSON_AddStringToObject(o, "device", session->device);
     cJSON_AddStringToObject(o, "precision", session->precision);
     cJSON_AddNumberToObject(o, "inference_seconds", session->seconds);

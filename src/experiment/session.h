@@ -7,10 +7,9 @@
 #include "base/json.h"
 #include "base/options.h"
 #include "corpus/class_counts.h"
-#include "engine/engine.h"
+#include "detect/detector.h"
 #include "experiment/ensemble.h"
 #include "experiment/record.h"
-#include "model/model.h"
 
 typedef struct {
     char model[SG_TEXT_MAX], corpus[SG_TEXT_MAX], device[SG_TEXT_MAX];
@@ -22,31 +21,31 @@ typedef struct {
 } sg_session_options;
 
 /* Entries of a command's option table; `field` is the sg_session_options in struct `type`. */
-/* clang-format off */
-#define SG_SESSION_DEVICE_OPTIONS(type, field)                                                           \
-    {NULL, "device", SG_OPT_TEXT, offsetof(type, field.device), "auto", 0, 0, NULL, "DEVICE",            \
-     "auto, cpu, cuda[:N] or cudnn[:N]", 0},                                                             \
-    {NULL, "precision", SG_OPT_ENUM, offsetof(type, field.precision), "auto", 0, 0,                      \
-     SG_PRECISION_CHOICES, NULL, "what products are computed in", 0},                                    \
-    {NULL, "threads", SG_OPT_INT, offsetof(type, field.threads), NULL, 1, 1024, NULL, "N",               \
-     "threads to compute with; all cores if left out", 0}
+#define SG_SESSION_DEVICE_OPTIONS(type, field)                                                 \
+    SG_TEXT(SG_AT("device", type, field.device), "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]", \
+            .fallback = "auto"),                                                               \
+        SG_ENUM(SG_AT("precision", type, field.precision), "auto", SG_PRECISION_CHOICES,       \
+                "what products are computed in"),                                              \
+        SG_INT(SG_AT("threads", type, field.threads), NULL, 1, 1024,                           \
+               "threads to compute with; all cores if left out")
 
-#define SG_SESSION_OPTIONS(type, field)                                                                  \
-    {NULL, "model", SG_OPT_TEXT, offsetof(type, field.model), NULL, 0, 0, NULL, "MODEL",                 \
-     "model file that `train` wrote", 'm'},                                                              \
-    {NULL, "corpus", SG_OPT_TEXT, offsetof(type, field.corpus), NULL, 0, 0, NULL, "CORPUS",              \
-     "corpus file", 'c'},                                                                                \
-    SG_SESSION_DEVICE_OPTIONS(type, field)
+#define SG_SESSION_OPTIONS(type, field)                                                                 \
+    SG_TEXT(SG_AT("model", type, field.model), "MODEL", "model file that `train` wrote", .letter = 'm', \
+            .required = true),                                                                          \
+        SG_TEXT(SG_AT("corpus", type, field.corpus), "CORPUS", "corpus file", .letter = 'c',            \
+                .required = true),                                                                      \
+        SG_SESSION_DEVICE_OPTIONS(type, field)
 
-#define SG_SESSION_POOL_OPTIONS(type, field)                                                             \
-    {NULL, "with", SG_OPT_APPEND, offsetof(type, field.with), NULL, 0, 0, NULL, "MODEL",                 \
-     "a further model of the same corpus: all answer together; may be repeated", 0},                     \
-    {NULL, "pool", SG_OPT_ENUM, offsetof(type, field.pool), "mean", 0, 0, SG_POOL_CHOICES, NULL,         \
-     "what several models say: of each output the mean, or the largest (envelope)", 0}
-/* clang-format on */
+#define SG_SESSION_POOL_OPTIONS(type, field)                                             \
+    SG_LIST(SG_AT("with", type, field.with), "MODEL",                                    \
+            "a further model of the same corpus: all answer together; may be repeated"), \
+        SG_ENUM(SG_AT("pool", type, field.pool), "mean", SG_POOL_CHOICES,                \
+                "what several models say: of each output the mean, or the largest (envelope)")
 
 typedef struct {
-    sg_model model;
+    sg_detector *detector; /* NULL for a session from a record */
+    sg_model recorded;     /* of such a session, without weights */
+    const sg_model *model; /* either's */
     sg_corpus corpus;
     sg_class_counts counts;
     int32_t *class_of;  /* [corpus.classes] the model's output for each class of the corpus, or -1 */
@@ -60,32 +59,26 @@ typedef struct {
     double seconds;     /* inference */
 } sg_session;
 
+/* What the options say of the engine; SG_E_USAGE for an unknown device. */
+sg_status sg_session_engine_options(const sg_session_options *options, sg_engine_options *engine);
+
 /* Reads both files and runs the network over all classes of the corpus.  A corpus of other classes than the
  * model's is fine; its alphabet must be the model's, and its dialogs no longer than the model's L
  * (SG_E_CONFIG).  So does each model of options->with, which must be of the first one's classes
  * (SG_E_CONFIG); what else the session holds is the first one's.  Release with sg_session_close, also after a
- * failure. `command` is for the error about a missing option. */
-sg_status sg_session_open(sg_session *session, const char *command, const sg_session_options *options);
+ * failure. */
+sg_status sg_session_open(sg_session *session, const sg_session_options *options);
 void sg_session_close(sg_session *session);
 
-/* The same from a record instead of a model and an engine: the session's model has no weights.  The corpus
+/* The same from a record instead of a model and an engine: the session's model has no detector.  The corpus
  * must be the one that it was trained on (SG_E_CONFIG).  What the session does not hold stays in *record, to
  * be released with sg_record_free. */
 sg_status sg_session_open_record(sg_session *session, const char *path, const char *corpus,
                                  sg_record *record);
 
-/* Opens an engine with the session's model loaded, for more than sg_session_open has run. */
-sg_status sg_session_engine(const sg_session *session, const sg_session_options *options, sg_engine **engine);
-
 /* "1.0", "2.1", and "1.0-mask" where the padding is not the paper's: layers, dropout, padding; "all" of
  * models of several kinds. */
 void sg_session_model_name(const sg_session *session, char name[16]);
-
-/* What `model` says of each class of the corpus, into *outputs, which this allocates, with all probabilities
- * if asked for; the engine is one for the model's spec.  *seconds receives what the network alone took.
- * SG_E_CONFIG: a dialog is longer than the model's L. */
-sg_status sg_infer_classes(sg_engine *engine, const sg_model *model, const sg_corpus *corpus,
-                           bool probabilities, sg_outputs *outputs, double *seconds);
 
 /* {"command", "model", "corpus", "corpus_digest", "model_seed", "model_epoch", "device", "precision", ...} to
  * which a command adds its results. */

@@ -66,9 +66,9 @@ static void runs_heads(sg_text_table *t)
     sg_text_table_head(t, "lambda_skewness", "lambda_skewness");
     sg_text_table_head(t, "lambda_kurtosis", "lambda_kurtosis");
     for (int i = 0; i < SG_DETECTORS; i++) {
-        snprintf(name, sizeof name, "%s_p_d", sg_detector_name((sg_detector)i));
+        snprintf(name, sizeof name, "%s_p_d", sg_detector_name((sg_decider)i));
         sg_text_table_head(t, name, name);
-        snprintf(name, sizeof name, "%s_p_fa", sg_detector_name((sg_detector)i));
+        snprintf(name, sizeof name, "%s_p_fa", sg_detector_name((sg_decider)i));
         sg_text_table_head(t, name, name);
     }
     for (int i = 0; i < SG_SCORES; i++) {
@@ -195,9 +195,9 @@ sg_status sg_report_table6(const sg_run_result *runs, int count, const sg_run_re
             for (int k = 0; k < 2; k++) {
                 double paper[2] = {NAN, NAN};
                 if (strcmp(ensembles[m].model, "1.0") == 0)
-                    sg_detector_paper((sg_detector)d, &paper[0], &paper[1]);
-                sg_text_table_cell(
-                    &t, "%s", csv ? sg_detector_name((sg_detector)d) : sg_detector_title((sg_detector)d));
+                    sg_detector_paper((sg_decider)d, &paper[0], &paper[1]);
+                sg_text_table_cell(&t, "%s",
+                                   csv ? sg_detector_name((sg_decider)d) : sg_detector_title((sg_decider)d));
                 sg_text_table_cell(&t, "%s", is_baseline(d) ? "-" : ensembles[m].model);
                 sg_text_table_cell(&t, "%s", csv ? (k ? "p_fa" : "p_d") : (k ? "P_FA" : "P_D"));
                 spread_cells(&t, runs, count, &ensembles[m], offset[k] + (size_t)d * sizeof(sg_verdicts),
@@ -219,7 +219,7 @@ cJSON *sg_json_run(const sg_run_result *run)
         cJSON_AddNumberToObject(p_d, sg_split_name((sg_split)s), run->p_d[s]);
     cJSON *detectors = cJSON_AddObjectToObject(o, "detectors");
     for (int i = 0; i < SG_DETECTORS; i++) {
-        cJSON *d = cJSON_AddObjectToObject(detectors, sg_detector_name((sg_detector)i));
+        cJSON *d = cJSON_AddObjectToObject(detectors, sg_detector_name((sg_decider)i));
         cJSON_AddNumberToObject(d, "p_d", run->detector[i].p_d.value);
         cJSON_AddNumberToObject(d, "p_fa", run->detector[i].p_fa.value);
     }

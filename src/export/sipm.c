@@ -3,7 +3,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
-#include "detect/prefix_outputs.h"
+#include "detect/outputs.h"
 #include "sipgpu/sipdetect.h"
 #include <errno.h>
 #include <math.h>
@@ -139,7 +139,7 @@ static sg_status export_prefixes(const sg_model *model, sg_engine *engine, const
     sg_outputs outputs;
     void *image = NULL;
     size_t bytes;
-    sg_status status = sg_prefix_outputs_run(engine, &model->spec, prefixes, "export", &outputs);
+    sg_status status = sg_outputs_run_prefixes(engine, &model->spec, prefixes, "export", &outputs);
     if (status == SG_OK)
         status = sg_sipm_image(model, prefixes, &outputs, weights, &image, &bytes);
     if (status == SG_OK)

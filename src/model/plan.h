@@ -78,6 +78,29 @@ sg_status sg_plan_build(sg_plan *plan, const sg_sequences *set, const int32_t *r
                         int count, sg_batching batching, bool head_per_row);
 void sg_plan_free(sg_plan *plan);
 
+/* Inner and end nodes of level t. */
+static inline int sg_plan_inner(const sg_plan *plan, int t)
+{
+    return plan->level_inner[t + 1] - plan->level_inner[t];
+}
+
+static inline int sg_plan_end(const sg_plan *plan, int t)
+{
+    return plan->level_end[t + 1] - plan->level_end[t];
+}
+
+/* All nodes of level t, and number j of them: inner nodes first. */
+static inline int sg_plan_level(const sg_plan *plan, int t)
+{
+    return sg_plan_inner(plan, t) + sg_plan_end(plan, t);
+}
+
+static inline int sg_plan_node(const sg_plan *plan, int t, int j)
+{
+    const int inner = sg_plan_inner(plan, t);
+    return j < inner ? plan->level_inner[t] + j : plan->level_end[t] + j - inner;
+}
+
 /* Nodes whose state is multiplied by the recurrent kernel in one layer: the work that sharing saves. */
 int64_t sg_plan_product_rows(const sg_plan *plan);
 

@@ -9,20 +9,18 @@
 
 /* ---- answers by sequence ---- */
 
-sg_status sg_answer_cache_open(sg_answer_cache *kept, int steps, int batch)
+sg_status sg_answer_cache_open(sg_answer_cache *kept, int batch)
 {
-    *kept = (sg_answer_cache){.steps = steps, .batch = batch};
-    SG_TRY(sg_alloc(&kept->types, (int64_t)steps * batch, "dialogs"));
-    SG_TRY(sg_alloc(&kept->lengths, batch, "dialogs"));
+    *kept = (sg_answer_cache){.batch = batch};
+    SG_TRY(sg_alloc(&kept->dialogs, batch, "dialogs"));
     return sg_sequence_set_open(&kept->set);
 }
 
 void sg_answer_cache_close(sg_answer_cache *kept)
 {
     sg_sequence_set_free(&kept->set);
-    free(kept->answers);
-    free(kept->types);
-    free(kept->lengths);
+    free(kept->verdicts);
+    free(kept->dialogs);
     *kept = (sg_answer_cache){0};
 }
 
@@ -36,7 +34,7 @@ sg_status sg_answer_cache_clear(sg_answer_cache *kept)
 sg_status sg_answer_cache_find(sg_answer_cache *kept, const uint16_t *types, int length, int32_t *number)
 {
     SG_TRY(sg_sequence_set_add(&kept->set, types, length, number));
-    return sg_grow(&kept->answers, &kept->answers_capacity, kept->set.count, "answers");
+    return sg_grow(&kept->verdicts, &kept->verdicts_capacity, kept->set.count, "verdicts");
 }
 
 uint64_t sg_answer_cache_tokens(const sg_answer_cache *kept)
@@ -44,20 +42,15 @@ uint64_t sg_answer_cache_tokens(const sg_answer_cache *kept)
     return kept->set.start[kept->set.count];
 }
 
-sg_status sg_answer_cache_fill(sg_answer_cache *kept, sg_scorer *scorer)
+sg_status sg_answer_cache_fill(sg_answer_cache *kept, sg_detector *detector)
 {
     while (kept->filled < kept->set.count) {
         const int32_t first = kept->filled, left = kept->set.count - first;
         const int count = left < kept->batch ? left : kept->batch;
-        const size_t steps = (size_t)kept->steps;
-        memset(kept->types, 0, (size_t)count * steps * sizeof *kept->types);
-        for (int i = 0; i < count; i++) {
-            const int length = sg_sequence_set_length(&kept->set, first + i);
-            memcpy(kept->types + (size_t)i * steps, sg_sequence_set_tokens(&kept->set, first + i),
-                   (size_t)length * sizeof *kept->types);
-            kept->lengths[i] = (uint16_t)length;
-        }
-        SG_TRY(sg_scorer_run(scorer, kept->types, kept->lengths, count, kept->answers + first));
+        for (int i = 0; i < count; i++)
+            kept->dialogs[i] = (sg_dialog_types){sg_sequence_set_tokens(&kept->set, first + i),
+                                                 sg_sequence_set_length(&kept->set, first + i)};
+        SG_TRY(sg_detector_judge(detector, kept->dialogs, count, kept->verdicts + first));
         kept->filled += count;
     }
     return SG_OK;
@@ -65,19 +58,31 @@ sg_status sg_answer_cache_fill(sg_answer_cache *kept, sg_scorer *scorer)
 
 /* ---- lines of output ---- */
 
-sg_status sg_answer_writer_open(sg_answer_writer *writer, const sg_scorer *scorer, sg_rule rule, bool names,
-                                bool json)
+sg_status sg_answer_writer_open(sg_answer_writer *writer)
 {
-    *writer = (sg_answer_writer){.scorer = scorer, .rule = rule, .names = names, .json = json};
-    SG_TRY(sg_alloc(&writer->types, sg_scorer_max_length(scorer), "a dialog"));
     return sg_alloc(&writer->line, 1, "a line");
 }
 
 void sg_answer_writer_close(sg_answer_writer *writer)
 {
-    free(writer->types);
     free(writer->line);
     *writer = (sg_answer_writer){0};
+}
+
+static const char *name_of(const sg_answer_writer *w, uint16_t type)
+{
+    return sg_alphabet_name(sg_detector_alphabet(w->detector), type);
+}
+
+static int abnormal(const sg_answer_writer *w, const sg_verdict *v)
+{
+    return sg_verdict_abnormal(v, !w->partial, w->rule);
+}
+
+/* Centroids are of whole dialogs. */
+static int low_cluster(const sg_answer_writer *w, const sg_verdict *v)
+{
+    return w->partial ? -1 : v->low_cluster;
 }
 
 void sg_answer_write_header(sg_answer_writer *writer)
@@ -95,30 +100,30 @@ static void put_verdict_csv(int verdict)
 
 static void put_class_csv(const sg_answer_writer *w, int32_t number)
 {
-    const int length = sg_scorer_class_dialog(w->scorer, number, w->types);
+    const sg_dialog_types dialog = sg_detector_class(w->detector, number);
     fputs(",\"", stdout);
-    for (int t = 0; t < length; t++) {
+    for (int t = 0; t < dialog.length; t++) {
         fputs(t ? " " : "", stdout);
-        for (const char *c = sg_scorer_type_name(w->scorer, w->types[t]); *c; c++)
+        for (const char *c = name_of(w, dialog.types[t]); *c; c++)
             fputs(*c == '"' ? "\"\"" : (char[]){*c, '\0'}, stdout);
     }
     putchar('"');
 }
 
-static void write_csv(const sg_answer_writer *w, const sg_dialog_answer *d, const sg_answer *a)
+static void write_csv(const sg_answer_writer *w, const sg_dialog_answer *d, const sg_verdict *v)
 {
     sg_csv_field(stdout, d->file);
     putchar(',');
     sg_csv_field(stdout, d->id);
     printf(",%d", d->length);
-    if (a) {
-        printf(",%d", (int)a->best_class);
+    if (v) {
+        printf(",%d", (int)v->best_class);
         if (w->names)
-            put_class_csv(w, a->best_class);
-        printf(",%.9g,%.17g,%.17g,%d,%d", (double)a->probability, a->skewness, a->kurtosis, a->known,
-               a->known_prefix);
-        put_verdict_csv(a->abnormal[w->rule]);
-        put_verdict_csv(a->low_cluster);
+            put_class_csv(w, v->best_class);
+        printf(",%.9g,%.17g,%.17g,%d,%d", (double)v->probability, v->skewness, v->kurtosis, v->known,
+               v->known_prefix);
+        put_verdict_csv(abnormal(w, v));
+        put_verdict_csv(low_cluster(w, v));
     } else {
         fputs(w->names ? ",,,,,,,,," : ",,,,,,,,", stdout);
     }
@@ -136,11 +141,11 @@ static void put_text_json(const sg_answer_writer *w, const char *text)
 
 static void put_class_json(const sg_answer_writer *w, int32_t number)
 {
-    const int length = sg_scorer_class_dialog(w->scorer, number, w->types);
+    const sg_dialog_types dialog = sg_detector_class(w->detector, number);
     fputs(",\"class_dialog\":[", stdout);
-    for (int t = 0; t < length; t++) {
+    for (int t = 0; t < dialog.length; t++) {
         fputs(t ? "," : "", stdout);
-        put_text_json(w, sg_scorer_type_name(w->scorer, w->types[t]));
+        put_text_json(w, name_of(w, dialog.types[t]));
     }
     putchar(']');
 }
@@ -159,24 +164,24 @@ static void put_verdict_json(const char *name, int verdict)
     printf(",\"%s\":%s", name, verdict < 0 ? "null" : verdict ? "true" : "false");
 }
 
-static void write_json(const sg_answer_writer *w, const sg_dialog_answer *d, const sg_answer *a)
+static void write_json(const sg_answer_writer *w, const sg_dialog_answer *d, const sg_verdict *v)
 {
     fputs("{\"file\":", stdout);
     put_text_json(w, d->file);
     fputs(",\"id\":", stdout);
     put_text_json(w, d->id);
     printf(",\"length\":%d", d->length);
-    if (a) {
-        printf(",\"class\":%d", (int)a->best_class);
+    if (v) {
+        printf(",\"class\":%d", (int)v->best_class);
         if (w->names)
-            put_class_json(w, a->best_class);
-        put_number_json("probability", a->probability, 9);
-        put_number_json("skewness", a->skewness, 17);
-        put_number_json("kurtosis", a->kurtosis, 17);
-        put_verdict_json("known", a->known);
-        put_verdict_json("known_prefix", a->known_prefix);
-        put_verdict_json("abnormal", a->abnormal[w->rule]);
-        put_verdict_json("low_cluster", a->low_cluster);
+            put_class_json(w, v->best_class);
+        put_number_json("probability", v->probability, 9);
+        put_number_json("skewness", v->skewness, 17);
+        put_number_json("kurtosis", v->kurtosis, 17);
+        put_verdict_json("known", v->known);
+        put_verdict_json("known_prefix", v->known_prefix);
+        put_verdict_json("abnormal", abnormal(w, v));
+        put_verdict_json("low_cluster", low_cluster(w, v));
     } else {
         fputs(",\"note\":", stdout);
         put_text_json(w, d->note);
@@ -184,8 +189,8 @@ static void write_json(const sg_answer_writer *w, const sg_dialog_answer *d, con
     fputs("}\n", stdout);
 }
 
-sg_status sg_answer_write(sg_answer_writer *writer, const sg_dialog_answer *dialog, const sg_answer *answer)
+sg_status sg_answer_write(sg_answer_writer *writer, const sg_dialog_answer *dialog, const sg_verdict *verdict)
 {
-    (writer->json ? write_json : write_csv)(writer, dialog, answer);
+    (writer->json ? write_json : write_csv)(writer, dialog, verdict);
     return ferror(stdout) ? sg_fail(SG_E_IO, "cannot write the results to standard output") : SG_OK;
 }

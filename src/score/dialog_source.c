@@ -204,3 +204,12 @@ sg_status sg_dialogs_read(const char *path, const sg_dialog_source_options *opti
     close(fd);
     return status;
 }
+
+uint16_t sg_dialog_source_type(const sg_alphabet *alphabet, const char *cell)
+{
+    char plain[33];
+    uint16_t id = sg_alphabet_id_of_name(alphabet, cell);
+    if (id && strcmp(sg_alphabet_name(alphabet, id), cell) == 0)
+        return id;
+    return sg_parse_message(cell, plain) ? sg_alphabet_id_of_name(alphabet, plain) : id;
+}

@@ -8,6 +8,7 @@
 #define SG_SCORE_DIALOG_SOURCE_H
 
 #include "base/status.h"
+#include "sip/alphabet.h"
 #include <stdint.h>
 
 typedef struct {
@@ -37,5 +38,9 @@ sg_status sg_dialog_source_check(const sg_dialog_source_options *options);
 /* Reads one file, "-" for standard input.  A failure of the sink ends the reading and is passed on. */
 sg_status sg_dialogs_read(const char *path, const sg_dialog_source_options *options,
                           const sg_dialog_sink *sink);
+
+/* The type that a cell of a table names: a name of the alphabet as it stands, else a method in any case or a
+ * status code, with or without its reason, folded as the alphabet folds; 0 if the alphabet has none. */
+uint16_t sg_dialog_source_type(const sg_alphabet *alphabet, const char *cell);
 
 #endif

@@ -218,11 +218,6 @@ const char *sg_alphabet_name(const sg_alphabet *alphabet, int id)
     return id >= 1 && id <= alphabet->size ? alphabet->names[id - 1] : "?";
 }
 
-const char *const *sg_alphabet_names(const sg_alphabet *alphabet)
-{
-    return alphabet->names;
-}
-
 /* ---- Census ---- */
 
 struct sg_census {

@@ -59,9 +59,6 @@ sg_type_rule sg_alphabet_rule(const sg_alphabet *alphabet);
 /* The name of id 1..M, "?" for others. */
 const char *sg_alphabet_name(const sg_alphabet *alphabet, int id);
 
-/* All names, [M]; for writing a corpus. */
-const char *const *sg_alphabet_names(const sg_alphabet *alphabet);
-
 /* ---- A census: every type met, numbered 1..K in order of first appearance, with its count ---- */
 
 typedef struct sg_census sg_census;

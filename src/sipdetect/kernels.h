@@ -9,7 +9,7 @@
 #ifndef SD_KERNELS_H
 #define SD_KERNELS_H
 
-#include "sipdetect/network.h"
+#include "sipdetect/pack.h"
 
 #include <stdbool.h>
 
@@ -43,11 +43,11 @@ typedef struct {
     float *h;      /* fp32, NULL if nobody reads it */
     void *operand; /* the next step's */
     size_t stride;
-    float *const *left_before, *const
-                                   *left; /* int8: what rounding left, SD_SHAPING of each; kernels_loops.h */
+    float *const *left_before; /* int8: what rounding left, SD_SHAPING of each; kernels_loops.h */
+    float *const *left;
 } sd_step;
 
-struct sd_kernels {
+typedef struct sd_kernels {
     const char *level;
     sd_precision precision;
     unsigned needs; /* features of kernels.c */
@@ -59,7 +59,14 @@ struct sd_kernels {
     void (*cell)(const sd_step *step, int panel, int first, int rows, const float *z);
     /* x = exp(x - shift) */
     void (*exponentials)(int count, float *x, float shift);
-};
+} sd_kernels;
+
+/* The best set for the precision if name is NULL or "auto", the named one otherwise; NULL if this processor
+ * or this build lacks it.  A level uses what the processor adds to it: AVX-VNNI with "avx2", AVX512_VNNI and
+ * AVX512_BF16 with "avx512". */
+const sd_kernels *sd_kernels_find(const char *name, sd_precision precision);
+const char *sd_kernels_name(const sd_kernels *kernels);
+const char *sd_kernels_all(void); /* "generic avx2 avx512 amx", what this processor has, slowest first */
 
 /* Number i of all that this build has, slowest first; NULL beyond the last.  *usable says whether this
  * processor can run it. */

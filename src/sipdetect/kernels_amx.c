@@ -127,11 +127,6 @@ static const char *rows_of_h(const sd_product *p, int first, int rows, int k, in
 SD_PRODUCT(fp32, SD_FP32, 6)
 SD_TILE_PRODUCT(bf16, 2, _tile_dpbf16ps)
 SD_TILE_PRODUCT(int8, 4, _tile_dpbusd)
-SD_CELL(fp32, SD_FP32)
-SD_CELL(bf16, SD_BF16)
-SD_CELL(int8, SD_INT8)
-
-#define NEEDS SD_AVX512 | SD_AMX
-const struct sd_kernels sd_kernels_amx_fp32 = {"amx", SD_FP32, NEEDS, product_fp32, cell_fp32, exponentials};
-const struct sd_kernels sd_kernels_amx_bf16 = {"amx", SD_BF16, NEEDS, product_bf16, cell_bf16, exponentials};
-const struct sd_kernels sd_kernels_amx_int8 = {"amx", SD_INT8, NEEDS, product_int8, cell_int8, exponentials};
+SD_KERNELS(amx, fp32, "amx", SD_FP32, SD_AVX512 | SD_AMX)
+SD_KERNELS(amx, bf16, "amx", SD_BF16, SD_AVX512 | SD_AMX)
+SD_KERNELS(amx, int8, "amx", SD_INT8, SD_AVX512 | SD_AMX)

@@ -6,7 +6,4 @@
 #include "sipdetect/kernels_loops.h"
 
 SD_PRODUCT(int8, SD_INT8, 6)
-SD_CELL(int8, SD_INT8)
-
-const struct sd_kernels sd_kernels_avx2_dot_int8 = {"avx2",       SD_INT8,   SD_AVX2 | SD_AVX_VNNI,
-                                                    product_int8, cell_int8, exponentials};
+SD_KERNELS(avx2_dot, int8, "avx2", SD_INT8, SD_AVX2 | SD_AVX_VNNI)

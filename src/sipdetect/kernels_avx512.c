@@ -5,15 +5,8 @@
 #include "sipdetect/kernels_loops.h"
 
 SD_PRODUCT(fp32, SD_FP32, 6)
-SD_CELL(fp32, SD_FP32)
+SD_KERNELS(avx512, fp32, "avx512", SD_FP32, SD_AVX512)
 SD_PRODUCT(bf16, SD_BF16, 4)
-SD_CELL(bf16, SD_BF16)
+SD_KERNELS(avx512, bf16, "avx512", SD_BF16, SD_AVX512)
 SD_PRODUCT(int8, SD_INT8, 4)
-SD_CELL(int8, SD_INT8)
-
-const struct sd_kernels sd_kernels_avx512_fp32 = {"avx512",     SD_FP32,   SD_AVX512,
-                                                  product_fp32, cell_fp32, exponentials};
-const struct sd_kernels sd_kernels_avx512_bf16 = {"avx512",     SD_BF16,   SD_AVX512,
-                                                  product_bf16, cell_bf16, exponentials};
-const struct sd_kernels sd_kernels_avx512_int8 = {"avx512",     SD_INT8,   SD_AVX512,
-                                                  product_int8, cell_int8, exponentials};
+SD_KERNELS(avx512, int8, "avx512", SD_INT8, SD_AVX512)

@@ -7,11 +7,6 @@
 #include "sipdetect/kernels_loops.h"
 
 SD_PRODUCT(bf16, SD_BF16, 6)
-SD_CELL(bf16, SD_BF16)
+SD_KERNELS(avx512_dot, bf16, "avx512", SD_BF16, SD_AVX512 | SD_AVX512_BF16)
 SD_PRODUCT(int8, SD_INT8, 6)
-SD_CELL(int8, SD_INT8)
-
-const struct sd_kernels sd_kernels_avx512_dot_bf16 = {"avx512",     SD_BF16,   SD_AVX512 | SD_AVX512_BF16,
-                                                      product_bf16, cell_bf16, exponentials};
-const struct sd_kernels sd_kernels_avx512_dot_int8 = {"avx512",     SD_INT8,   SD_AVX512 | SD_AVX512_VNNI,
-                                                      product_int8, cell_int8, exponentials};
+SD_KERNELS(avx512_dot, int8, "avx512", SD_INT8, SD_AVX512 | SD_AVX512_VNNI)

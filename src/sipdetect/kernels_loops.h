@@ -226,3 +226,9 @@ static void exponentials(int count, float *x, float shift)
     {                                                                                         \
         cell(precision, s, panel, first, rows, z);                                            \
     }
+
+/* A cell, and the set of it with product_<suffix>: sd_kernels_<level>_<suffix>. */
+#define SD_KERNELS(level, suffix, text, precision, needs)     \
+    SD_CELL(suffix, precision)                                \
+    const struct sd_kernels sd_kernels_##level##_##suffix = { \
+        text, precision, needs, product_##suffix, cell_##suffix, exponentials};

@@ -2,7 +2,6 @@
 #include "sipdetect/network.h"
 
 #include "engine/cell.h"
-#include "sipdetect/kernels.h"
 
 enum { HEAD_ROWS = 64 }; /* through the dense layer at a time */
 

@@ -1,6 +1,6 @@
-/* pack.c: weights in the order and precision that the loops read them. */
+#include "sipdetect/pack.h"
+
 #include "engine/cell.h"
-#include "sipdetect/network.h"
 
 static int group_of(sd_precision precision)
 {

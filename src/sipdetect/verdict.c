@@ -1,5 +1,6 @@
-/* verdict.c: from scores to answers, as `watch` (watch/follow_network.c) and `detect` (detect/threshold.h,
- * detect/kmeans.h) give them. */
+/* verdict.c: from scores to answers, as sipgpu gives them (detect/detector.h, detect/kmeans.h).  The library
+ * has a verdict of its own because it links libc and libm alone; tests/unit/detect/test_detector.c and
+ * tests/e2e/test_score.py hold the two together. */
 #include "sipdetect/internal.h"
 
 #include <math.h>

@@ -556,8 +556,13 @@ static sg_status finish_files(run *r)
 static sg_status run_epochs(run *r, int64_t *waits)
 {
     int64_t before = sg_h5_waits();
+    sg_training_progress *progress = r->training->progress;
+    if (progress)
+        progress->before = progress->done = r->model.epoch;
     while (!is_finished(r)) {
         SG_TRY(run_epoch(r));
+        if (progress)
+            progress->done = r->model.epoch;
         if (*r->training->stop && !is_finished(r))
             return interrupt(r);
     }

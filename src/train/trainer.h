@@ -7,12 +7,18 @@
 #include "train/run.h"
 #include <signal.h>
 
+/* How far a run is, for other threads to see. */
+typedef struct {
+    _Atomic int64_t before, done; /* epochs: when this sitting began, and now */
+} sg_training_progress;
+
 typedef struct {
     const sg_config *config;
     const sg_corpus *corpus;
     const char *folder;                /* exists and is writable */
     bool resume;                       /* go on from the folder's checkpoint if there is one */
     const volatile sig_atomic_t *stop; /* set by a signal: save a checkpoint and return SG_E_INTERRUPTED */
+    sg_training_progress *progress;    /* NULL: nobody asks */
 } sg_training;
 
 typedef struct {

@@ -7,18 +7,6 @@
 #define FLOW_ID_MASK   ((UINT64_C(1) << 53) - 1) /* integers that a double holds */
 #define SCHEMA_VERSION 1
 
-const char *sg_alert_protocol(const sg_alert *alert)
-{
-    switch (alert->flow.transport) {
-    case SG_TRANSPORT_UDP:
-        return "UDP";
-    case SG_TRANSPORT_SCTP:
-        return "SCTP";
-    default:
-        return "TCP";
-    }
-}
-
 /* `,"name":"text"`; whether nothing was cut. */
 static bool put_text(sg_line *line, const char *name, sg_text text, uint32_t cap)
 {

@@ -1,4 +1,4 @@
-/* alert_forms.h: the forms in which an alert is written; for alert*.c.
+/* alert_forms.h: the forms in which an alert is written; for alert_outlets.c.
  *
  * docs/watch.md describes each for those who read them.
  */
@@ -31,11 +31,5 @@ void sg_alert_syslog(sg_line *line, const sg_alert *alert, int64_t now_s);
 /* "2026-01-02T03:04:05.123456+0000 sipgpu: alert reason=scan src=192.0.2.1" and a newline: nothing in it
  * comes from the text of a message.  False, and nothing is written, if there is no address to blame. */
 bool sg_alert_fail2ban(sg_line *line, const sg_alert *alert);
-
-/* Whom the alert is about: the source, or the sender of the message. */
-const sg_endpoint *sg_alert_blamed(const sg_alert *alert);
-
-/* "UDP", "TCP" or "SCTP"; TLS and WebSocket run over TCP. */
-const char *sg_alert_protocol(const sg_alert *alert);
 
 #endif

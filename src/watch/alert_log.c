@@ -7,11 +7,6 @@
 
 #define SYSLOG_PRIORITY (4 << 3 | 4) /* facility auth, severity warning (RFC 3164, 4.1.1) */
 
-const sg_endpoint *sg_alert_blamed(const sg_alert *alert)
-{
-    return alert->source ? &alert->source->address : &alert->flow.source;
-}
-
 static void put_source(sg_line *line, const sg_source *source)
 {
     sg_line_print(line, " rate=%u call_ids=%u users=%u targets=%u", source->rate, source->call_ids,

@@ -1,11 +1,9 @@
 /* follow.h: from SIP messages to verdicts and alerts: the pipeline of `watch`.
  *
  * Each message goes to the dialog it belongs to (sip/tracker.h) and to the counters of its source
- * (sip/sources.h). A dialog stands at a node of the trie of all beginnings that the model was trained on
- * (detect/prefixes.h), which costs one lookup a message.  Where it leaves the trie, the network is asked: the
- * moments of its outputs for the messages so far, padded as in training, against limits for that length; what
- * was asked once is kept in a cache.  While a dialog goes on, the limits are those of sg_prefix_limits_fit;
- * at its end, the paper's.
+ * (sip/sources.h).  What the dialog has become goes to the detector (detect/detector.h): a known beginning
+ * costs one look-up.  For any other the model is asked about the messages so far, against the limits for that
+ * length, and at the dialog's end against the paper's; what it said once is kept in a cache.
  *
  * Live, a thread of its own scores batches from a bounded queue, the oldest being shed when it is full;
  * offline, batches are scored in place, so that the same file gives the same alerts in the same order.
@@ -15,13 +13,10 @@
 
 #include "capture/address.h"
 #include "capture/pcap_out.h"
-#include "detect/threshold.h"
-#include "engine/engine.h"
-#include "model/model.h"
-#include "sip/alphabet.h"
+#include "detect/detector.h"
 #include "sip/sources.h"
 #include "sip/tracker.h"
-#include "watch/alert.h"
+#include "watch/alert_outlets.h"
 
 /* What raises alerts, as bits. */
 enum {
@@ -33,14 +28,14 @@ enum {
 
 /* Where a dialog ended up. */
 typedef enum {
-    SG_VERDICT_KNOWN,    /* the whole dialog is one that the model was trained on */
-    SG_VERDICT_PREFIX,   /* it is the beginning of one */
-    SG_VERDICT_NEW,      /* neither, but not unlike them */
-    SG_VERDICT_ABNORMAL, /* it raised an alert */
-    SG_VERDICTS
-} sg_verdict;
+    SG_OUTCOME_KNOWN,    /* the whole dialog is one that the model was trained on */
+    SG_OUTCOME_PREFIX,   /* it is the beginning of one */
+    SG_OUTCOME_NEW,      /* neither, but not unlike them */
+    SG_OUTCOME_ABNORMAL, /* it raised an alert */
+    SG_OUTCOMES
+} sg_outcome;
 
-const char *sg_verdict_name(sg_verdict verdict);
+const char *sg_outcome_name(sg_outcome outcome);
 
 /* One dialog that is over, for reports. */
 typedef struct {
@@ -49,7 +44,7 @@ typedef struct {
     int64_t start_us, last_us;
     int length; /* messages kept */
     sg_end end;
-    sg_verdict verdict;
+    sg_outcome outcome;
     sg_reason alert_reason; /* of its first alert */
     int alert_position;     /* the message that raised it, from 1; 0: there was none */
     int64_t alert_time_us;
@@ -58,7 +53,6 @@ typedef struct {
 typedef struct {
     unsigned detectors;
     sg_rule rule;
-    sg_engine_options engine;
     sg_tracker_options tracker; /* repeats, user_size, ended and context are set here */
     sg_source_options sources;
     const sg_network *trusted; /* whose requests and refusals are not counted: proxies, registrars */
@@ -80,7 +74,7 @@ void sg_follow_defaults(sg_follow_options *options);
 
 typedef struct {
     uint64_t messages, not_sip, without_call_id;
-    uint64_t verdict[SG_VERDICTS];     /* dialogs that are over */
+    uint64_t outcome[SG_OUTCOMES];     /* dialogs that are over */
     uint64_t alerts[SG_REASONS];       /* raised */
     uint64_t prefix_hits;              /* messages that stayed within the trie */
     uint64_t cache_hits, scored, shed; /* beginnings outside it */
@@ -96,8 +90,8 @@ typedef struct {
 
 typedef struct sg_follow sg_follow;
 
-/* Takes the model over (it is emptied).  SG_E_CONFIG if it has no limits for what is asked. */
-sg_status sg_follow_open(sg_follow **follow, sg_model *model, const sg_follow_options *options);
+/* Takes the detector over, and closes it on failure.  SG_E_CONFIG if it has no limits for what is asked. */
+sg_status sg_follow_open(sg_follow **follow, sg_detector *detector, const sg_follow_options *options);
 void sg_follow_close(sg_follow *follow); /* NULL is fine; flush before */
 
 sg_status sg_follow_message(sg_follow *follow, const sg_capture_item *item);
@@ -108,8 +102,9 @@ sg_status sg_follow_poll(sg_follow *follow, int64_t now_us);
 /* Ends all dialogs, scores what waits, writes the last alerts. */
 sg_status sg_follow_flush(sg_follow *follow);
 
-/* Another model for the dialogs that go on; SG_E_CONFIG if its alphabet is another, and the old one stays. */
-sg_status sg_follow_reload(sg_follow *follow, sg_model *model);
+/* Another model for the dialogs that go on, taken over like the first; SG_E_CONFIG if its alphabet is
+ * another, and the old one stays. */
+sg_status sg_follow_reload(sg_follow *follow, sg_detector *detector);
 
 void sg_follow_counts_now(sg_follow *follow, sg_follow_counts *counts);
 /* What the table on a terminal shows, but for `dropped`; valid until the next call. */

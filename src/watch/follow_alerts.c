@@ -6,8 +6,9 @@
 
 static void name_types(sg_follow *f, const uint16_t *types, int length)
 {
+    const sg_alphabet *alphabet = sg_detector_alphabet(f->detector);
     for (int i = 0; i < length; i++)
-        f->names[i] = sg_alphabet_name(f->alphabet, types[i]);
+        f->names[i] = sg_alphabet_name(alphabet, types[i]);
 }
 
 void sg_follow_alert(sg_follow *f, sg_alert *alert, const uint16_t *types, int length)
@@ -19,7 +20,7 @@ void sg_follow_alert(sg_follow *f, sg_alert *alert, const uint16_t *types, int l
     }
     if (!f->options.alerts)
         return;
-    int shown = length < f->model.spec.max_length ? length : f->model.spec.max_length;
+    const int longest = sg_detector_max_length(f->detector), shown = length < longest ? length : longest;
     name_types(f, types, shown);
     alert->seq = f->names;
     alert->seq_length = shown;
@@ -54,8 +55,8 @@ bool sg_follow_mark(sg_follow *f, sg_dialog_progress *state, sg_reason reason, i
 {
     if (!sg_follow_add_alert(&state->alerts, reason, position, time_us))
         return false;
-    if (f->kept)
-        sg_pending_release(f->kept, &state->kept);
+    if (f->pending)
+        sg_pending_release(f->pending, &state->pending);
     return true;
 }
 
@@ -86,7 +87,7 @@ void sg_follow_alert_dialog(sg_follow *f, const sg_dialog *dialog, sg_reason rea
                       .to_tag = f->message.to_tag,
                       .last = sg_follow_last(&f->message, code),
                       .position = position,
-                      .known_prefix = state->node >= 0};
+                      .known_prefix = state->standing.node >= 0};
     sg_follow_alert(f, &alert, dialog->types, (int)dialog->length);
 }
 

@@ -1,13 +1,13 @@
 /* follow_internal.h: what the files of follow share: follow.c (messages, ends, models), follow_alerts.c
- * (alerts about dialogs and sources) and follow_network.c (what the network says of a dialog).
+ * (alerts about dialogs and sources) and follow_requests.c (what the network says of a dialog).
  */
 #ifndef SG_WATCH_FOLLOW_INTERNAL_H
 #define SG_WATCH_FOLLOW_INTERNAL_H
 
-#include "detect/prefixes.h"
 #include "watch/follow.h"
 #include "watch/pending_packets.h"
 #include "watch/score_queue.h"
+#include "watch/verdict_cache.h"
 
 enum {
     CACHE_ENTRIES = 1 << 16,
@@ -16,11 +16,10 @@ enum {
 
 /* What is kept of a dialog in the tracker's user slot. */
 typedef struct {
-    int32_t node; /* in the trie of known beginnings, -1: outside; see `begun` */
-    bool begun;
-    uint64_t queued; /* number of its last case that had to wait; 0: there was none */
+    sg_standing standing;
+    uint64_t queued; /* number of its last request that had to wait; 0: there was none */
     sg_dialog_alerts alerts;
-    sg_pending_dialog kept;
+    sg_pending_dialog pending;
 } sg_dialog_progress;
 
 /* The network's alert on a dialog; it may come when the dialog has gone on or is over. */
@@ -32,20 +31,17 @@ typedef struct {
 
 struct sg_follow {
     sg_follow_options options;
-    sg_model model;
-    sg_engine *engine;
-    sg_alphabet *alphabet;
-    sg_prefixes *prefixes;
+    sg_detector *detector;
     sg_tracker *tracker;
     sg_sources *sources;
-    sg_score_cache *cache;
-    sg_score_queue *cases;
-    sg_pending_packets *kept;    /* messages for -O, NULL without */
+    sg_verdict_cache *cache;
+    sg_score_queue *queue;
+    sg_pending_packets *pending; /* messages for -O, NULL without */
     const char **names;          /* of a dialog's messages, for alerts */
     sg_sequence_alert *alerted;  /* [ALERTED_SLOTS] the last ones, by serial */
     const sg_capture_item *item; /* the message being looked at */
     sg_sip_message message;
-    uint64_t queued, decided;   /* numbers of the last cases that were */
+    uint64_t queued, decided;   /* numbers of the last requests that were */
     sg_score_queue_counts past; /* with the models before this one */
     int64_t last_us;
     sg_view_dialog view[SG_VIEW_DIALOGS];
@@ -73,16 +69,16 @@ void sg_follow_catch_up(sg_follow *f, const sg_dialog *dialog, sg_dialog_progres
 /* Method or code of a message; `code` is room for the latter. */
 sg_text sg_follow_last(const sg_sip_message *message, char code[8]);
 
-/* ---- follow_network.c ---- */
+/* ---- follow_requests.c ---- */
 
-/* A dialog outside the trie, as it is now or as a whole, becomes a case; a case is asked about (or found in
- * the cache); all cases that have been scored are decided on. */
-sg_status sg_follow_make_case(sg_follow *f, const sg_dialog *dialog, bool over, sg_score_request *c);
+/* A dialog outside the trie, as it is now or as a whole, becomes a request; a request is asked about (or
+ * found in the cache); all requests that have been scored are decided on. */
+sg_status sg_follow_make_request(sg_follow *f, const sg_dialog *dialog, bool over, sg_score_request *c);
 sg_status sg_follow_ask(sg_follow *f, sg_dialog_progress *state, sg_score_request *c);
 sg_status sg_follow_ask_message(sg_follow *f, const sg_dialog *dialog, sg_dialog_progress *state);
 void sg_follow_decide_all(sg_follow *f);
 
-/* Whether cases of the dialog are still to be decided on. */
+/* Whether requests of the dialog are still to be decided on. */
 bool sg_follow_waits(const sg_follow *f, const sg_dialog_progress *state);
 
 /* A dialog is over and judged. */

@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "watch/metrics.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,7 +16,7 @@
 #define DEFAULT_TIMEOUT_S 5.0
 #define LINGER_S          1.0 /* for the client to read the answer and close */
 
-enum { REQUEST_MAX = 4096, ACCEPTS_A_POLL = SG_METRICS_CLIENTS };
+enum { REQUEST_MAX = 4096, ACCEPTS_A_POLL = SG_HTTP_CLIENTS };
 
 typedef enum { CLIENT_READS, CLIENT_WRITES, CLIENT_LINGERS } client_state;
 
@@ -38,7 +37,7 @@ struct sg_http {
     void (*write_page)(void *context, FILE *out);
     void *context;
     int count;
-    client clients[SG_METRICS_CLIENTS]; /* the oldest first */
+    client clients[SG_HTTP_CLIENTS]; /* the oldest first */
 };
 
 /* ---- Addresses ---- */
@@ -92,7 +91,7 @@ static sg_status listen_at(sg_http *server, const char *text)
     server->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int on = 1;
     if (server->fd < 0 || setsockopt(server->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(server->fd, &address.any, size) != 0 || listen(server->fd, SG_METRICS_CLIENTS) != 0 ||
+        bind(server->fd, &address.any, size) != 0 || listen(server->fd, SG_HTTP_CLIENTS) != 0 ||
         getsockname(server->fd, &address.any, &size) != 0)
         return sg_fail(SG_E_IO, "cannot give metrics at %s: %s", text, strerror(errno));
     server->port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
@@ -149,7 +148,7 @@ static void accept_clients(sg_http *server, double now)
         int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return;
-        if (server->count == SG_METRICS_CLIENTS)
+        if (server->count == SG_HTTP_CLIENTS)
             drop_client(server, 0);
         client *c = &server->clients[server->count++];
         c->fd = fd;

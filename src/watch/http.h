@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+enum { SG_HTTP_CLIENTS = 16 }; /* at a time */
+
 typedef struct sg_http sg_http;
 
 /* As sg_metrics_open.  `write_page` writes the body of /metrics. */

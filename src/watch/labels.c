@@ -5,7 +5,6 @@
 #include "corpus/table_reader.h"
 #include "corpus/text_set.h"
 #include "sip/tracker.h"
-#include "watch/alert_forms.h"
 #include "watch/labels_internal.h"
 
 #include <errno.h>

@@ -16,7 +16,7 @@
 
 typedef enum { SG_METRIC_COUNTER, SG_METRIC_GAUGE } sg_metric_type;
 
-enum { SG_METRICS_MAX = 2048, SG_METRIC_LABELS = 3, SG_METRIC_VALUE_MAX = 64, SG_METRICS_CLIENTS = 16 };
+enum { SG_METRICS_MAX = 2048, SG_METRIC_LABELS = 3, SG_METRIC_VALUE_MAX = 64 };
 
 /* One series.  Texts are copied. */
 typedef struct {

@@ -13,8 +13,7 @@ typedef struct {
 } ring;
 
 struct sg_score_queue {
-    sg_engine *engine;
-    sg_spec spec;
+    sg_detector *detector;
     int batch;
     bool live, stop, thread_runs;
     bool withdrawn; /* what waits is being taken out: no more batches */
@@ -22,10 +21,10 @@ struct sg_score_queue {
     pthread_mutex_t lock;
     pthread_cond_t work, idle;
     ring waiting, done;
-    int running; /* cases in the batch being scored */
+    int running; /* queue in the batch being scored */
     sg_score_request *taken;
-    uint16_t *sequence, *length; /* of a batch, padded */
-    sg_score *scores;
+    sg_dialog_types *dialogs; /* [batch] */
+    sg_verdict *verdicts;
     sg_status status;
     char error[512];
     sg_score_queue_counts counts;
@@ -35,7 +34,7 @@ void sg_score_request_free(sg_score_request *c)
 {
     free(c->call_id);
     free(c->types);
-    sg_pending_free(&c->kept);
+    sg_pending_free(&c->pending);
     *c = (sg_score_request){0};
 }
 
@@ -66,83 +65,77 @@ static void free_ring(ring *r)
 /* ---- scoring ---- */
 
 /* Takes up to a batch of what waits; the lock is held. */
-static int take_batch(sg_score_queue *cases)
+static int take_batch(sg_score_queue *queue)
 {
-    int count = cases->waiting.count < cases->batch ? cases->waiting.count : cases->batch;
+    int count = queue->waiting.count < queue->batch ? queue->waiting.count : queue->batch;
     for (int i = 0; i < count; i++)
-        cases->taken[i] = pop(&cases->waiting);
-    cases->running = count;
+        queue->taken[i] = pop(&queue->waiting);
+    queue->running = count;
     return count;
 }
 
 /* Scores what was taken; without the lock. */
-static sg_status score_taken(sg_score_queue *cases, int count, double *seconds)
+static sg_status score_taken(sg_score_queue *queue, int count, double *seconds)
 {
-    size_t steps = (size_t)cases->spec.max_length;
     double start = sg_seconds();
-    memset(cases->sequence, 0, (size_t)count * steps * sizeof *cases->sequence);
-    for (int i = 0; i < count; i++) {
-        memcpy(cases->sequence + (size_t)i * steps, cases->taken[i].types,
-               (size_t)cases->taken[i].length * sizeof *cases->sequence);
-        cases->length[i] = (uint16_t)cases->taken[i].length;
-    }
-    sg_status status =
-        sg_score_run(cases->engine, &cases->spec, cases->sequence, cases->length, count, cases->scores);
+    for (int i = 0; i < count; i++)
+        queue->dialogs[i] = (sg_dialog_types){queue->taken[i].types, queue->taken[i].length};
+    sg_status status = sg_detector_judge(queue->detector, queue->dialogs, count, queue->verdicts);
     *seconds = sg_seconds() - start;
     return status;
 }
 
-/* Hands scored cases back, or drops them after a failure; the lock is held. */
-static void give_back(sg_score_queue *cases, int count, sg_status status, double seconds)
+/* Hands scored queue back, or drops them after a failure; the lock is held. */
+static void give_back(sg_score_queue *queue, int count, sg_status status, double seconds)
 {
-    if (status != SG_OK && cases->status == SG_OK) {
-        cases->status = status;
-        snprintf(cases->error, sizeof cases->error, "%s", sg_error_text());
+    if (status != SG_OK && queue->status == SG_OK) {
+        queue->status = status;
+        snprintf(queue->error, sizeof queue->error, "%s", sg_error_text());
     }
     for (int i = 0; i < count; i++) {
-        sg_score_request *c = &cases->taken[i];
-        c->score = cases->scores[i];
-        if (status != SG_OK || cases->done.count == cases->done.size)
+        sg_score_request *c = &queue->taken[i];
+        c->verdict = queue->verdicts[i];
+        if (status != SG_OK || queue->done.count == queue->done.size)
             sg_score_request_free(c);
         else
-            push(&cases->done, c);
+            push(&queue->done, c);
     }
-    cases->counts.scored += status == SG_OK ? (uint64_t)count : 0;
-    cases->counts.batches++;
-    cases->counts.seconds += seconds;
-    cases->running = 0;
+    queue->counts.scored += status == SG_OK ? (uint64_t)count : 0;
+    queue->counts.batches++;
+    queue->counts.seconds += seconds;
+    queue->running = 0;
 }
 
 static void *work(void *context)
 {
-    sg_score_queue *cases = context;
-    pthread_mutex_lock(&cases->lock);
-    while (!cases->stop) {
-        bool room = cases->done.count + cases->batch <= cases->done.size;
-        int count = room && !cases->withdrawn ? take_batch(cases) : 0;
+    sg_score_queue *queue = context;
+    pthread_mutex_lock(&queue->lock);
+    while (!queue->stop) {
+        bool room = queue->done.count + queue->batch <= queue->done.size;
+        int count = room && !queue->withdrawn ? take_batch(queue) : 0;
         if (count == 0) {
-            pthread_cond_broadcast(&cases->idle);
-            pthread_cond_wait(&cases->work, &cases->lock);
+            pthread_cond_broadcast(&queue->idle);
+            pthread_cond_wait(&queue->work, &queue->lock);
             continue;
         }
         double seconds;
-        pthread_mutex_unlock(&cases->lock);
-        sg_status status = score_taken(cases, count, &seconds);
-        pthread_mutex_lock(&cases->lock);
-        give_back(cases, count, status, seconds);
+        pthread_mutex_unlock(&queue->lock);
+        sg_status status = score_taken(queue, count, &seconds);
+        pthread_mutex_lock(&queue->lock);
+        give_back(queue, count, status, seconds);
     }
-    pthread_mutex_unlock(&cases->lock);
+    pthread_mutex_unlock(&queue->lock);
     return NULL;
 }
 
-static sg_status score_here(sg_score_queue *cases)
+static sg_status score_here(sg_score_queue *queue)
 {
     double seconds;
-    int count = take_batch(cases);
+    int count = take_batch(queue);
     if (count == 0)
         return SG_OK;
-    sg_status status = score_taken(cases, count, &seconds);
-    give_back(cases, count, status, seconds);
+    sg_status status = score_taken(queue, count, &seconds);
+    give_back(queue, count, status, seconds);
     return status;
 }
 
@@ -154,137 +147,134 @@ static sg_status open_ring(ring *r, int size)
     return sg_alloc(&r->slot, size, "queue");
 }
 
-static sg_status open_parts(sg_score_queue *cases, int queue)
+static sg_status open_parts(sg_score_queue *queue, int waiting_max)
 {
-    int64_t batch = cases->batch;
-    SG_TRY(open_ring(&cases->waiting, queue > cases->batch ? queue : cases->batch));
-    SG_TRY(open_ring(&cases->done, cases->waiting.size + cases->batch));
-    SG_TRY(sg_alloc(&cases->taken, batch, "queue"));
-    SG_TRY(sg_alloc(&cases->sequence, batch * cases->spec.max_length, "queue"));
-    SG_TRY(sg_alloc(&cases->length, batch, "queue"));
-    SG_TRY(sg_alloc(&cases->scores, batch, "queue"));
-    if (!cases->live)
+    int64_t batch = queue->batch;
+    SG_TRY(open_ring(&queue->waiting, waiting_max > queue->batch ? waiting_max : queue->batch));
+    SG_TRY(open_ring(&queue->done, queue->waiting.size + queue->batch));
+    SG_TRY(sg_alloc(&queue->taken, batch, "queue"));
+    SG_TRY(sg_alloc(&queue->dialogs, batch, "queue"));
+    SG_TRY(sg_alloc(&queue->verdicts, batch, "queue"));
+    if (!queue->live)
         return SG_OK;
-    if (pthread_create(&cases->thread, NULL, work, cases) != 0)
+    if (pthread_create(&queue->thread, NULL, work, queue) != 0)
         return sg_fail(SG_E_MEMORY, "cannot start a thread");
-    cases->thread_runs = true;
+    queue->thread_runs = true;
     return SG_OK;
 }
 
-sg_status sg_score_queue_open(sg_score_queue **out, sg_engine *engine, const sg_spec *spec, int batch,
-                              int queue, bool live)
+sg_status sg_score_queue_open(sg_score_queue **out, sg_detector *detector, int batch, int waiting_max,
+                              bool live)
 {
-    sg_score_queue *cases;
+    sg_score_queue *queue;
     *out = NULL;
-    SG_TRY(sg_alloc(&cases, 1, "queue"));
-    cases->engine = engine;
-    cases->spec = *spec;
-    cases->batch = batch;
-    cases->live = live;
-    pthread_mutex_init(&cases->lock, NULL);
-    pthread_cond_init(&cases->work, NULL);
-    pthread_cond_init(&cases->idle, NULL);
-    sg_status status = open_parts(cases, queue);
+    SG_TRY(sg_alloc(&queue, 1, "queue"));
+    queue->detector = detector;
+    queue->batch = batch;
+    queue->live = live;
+    pthread_mutex_init(&queue->lock, NULL);
+    pthread_cond_init(&queue->work, NULL);
+    pthread_cond_init(&queue->idle, NULL);
+    sg_status status = open_parts(queue, waiting_max);
     if (status != SG_OK)
-        sg_score_queue_close(cases);
+        sg_score_queue_close(queue);
     else
-        *out = cases;
+        *out = queue;
     return status;
 }
 
-void sg_score_queue_close(sg_score_queue *cases)
+void sg_score_queue_close(sg_score_queue *queue)
 {
-    if (!cases)
+    if (!queue)
         return;
-    if (cases->thread_runs) {
-        pthread_mutex_lock(&cases->lock);
-        cases->stop = true;
-        pthread_cond_signal(&cases->work);
-        pthread_mutex_unlock(&cases->lock);
-        pthread_join(cases->thread, NULL);
+    if (queue->thread_runs) {
+        pthread_mutex_lock(&queue->lock);
+        queue->stop = true;
+        pthread_cond_signal(&queue->work);
+        pthread_mutex_unlock(&queue->lock);
+        pthread_join(queue->thread, NULL);
     }
-    free_ring(&cases->waiting);
-    free_ring(&cases->done);
-    free(cases->taken);
-    free(cases->sequence);
-    free(cases->length);
-    free(cases->scores);
-    pthread_cond_destroy(&cases->work);
-    pthread_cond_destroy(&cases->idle);
-    pthread_mutex_destroy(&cases->lock);
-    free(cases);
+    free_ring(&queue->waiting);
+    free_ring(&queue->done);
+    free(queue->taken);
+    free(queue->dialogs);
+    free(queue->verdicts);
+    pthread_cond_destroy(&queue->work);
+    pthread_cond_destroy(&queue->idle);
+    pthread_mutex_destroy(&queue->lock);
+    free(queue);
 }
 
 /* ---- in and out ---- */
 
-sg_status sg_score_queue_add(sg_score_queue *cases, sg_score_request *c)
+sg_status sg_score_queue_add(sg_score_queue *queue, sg_score_request *c)
 {
     sg_score_request oldest = {0};
-    pthread_mutex_lock(&cases->lock);
-    if (cases->waiting.count == cases->waiting.size) {
-        oldest = pop(&cases->waiting);
-        cases->counts.shed++;
+    pthread_mutex_lock(&queue->lock);
+    if (queue->waiting.count == queue->waiting.size) {
+        oldest = pop(&queue->waiting);
+        queue->counts.shed++;
     }
-    push(&cases->waiting, c);
+    push(&queue->waiting, c);
     *c = oldest;
-    bool full = cases->waiting.count >= cases->batch;
-    if (cases->live)
-        pthread_cond_signal(&cases->work);
-    pthread_mutex_unlock(&cases->lock);
-    return !cases->live && full ? score_here(cases) : SG_OK;
+    bool full = queue->waiting.count >= queue->batch;
+    if (queue->live)
+        pthread_cond_signal(&queue->work);
+    pthread_mutex_unlock(&queue->lock);
+    return !queue->live && full ? score_here(queue) : SG_OK;
 }
 
-bool sg_score_queue_next(sg_score_queue *cases, sg_score_request *c)
+bool sg_score_queue_next(sg_score_queue *queue, sg_score_request *c)
 {
-    pthread_mutex_lock(&cases->lock);
-    bool any = cases->done.count > 0;
+    pthread_mutex_lock(&queue->lock);
+    bool any = queue->done.count > 0;
     if (any)
-        *c = pop(&cases->done);
-    if (cases->live)
-        pthread_cond_signal(&cases->work); /* there is room again */
-    pthread_mutex_unlock(&cases->lock);
+        *c = pop(&queue->done);
+    if (queue->live)
+        pthread_cond_signal(&queue->work); /* there is room again */
+    pthread_mutex_unlock(&queue->lock);
     return any;
 }
 
-bool sg_score_queue_withdraw(sg_score_queue *cases, sg_score_request *c)
+bool sg_score_queue_withdraw(sg_score_queue *queue, sg_score_request *c)
 {
-    pthread_mutex_lock(&cases->lock);
-    bool any = cases->waiting.count > 0;
-    cases->withdrawn = true;
+    pthread_mutex_lock(&queue->lock);
+    bool any = queue->waiting.count > 0;
+    queue->withdrawn = true;
     if (any)
-        *c = pop(&cases->waiting);
-    pthread_mutex_unlock(&cases->lock);
+        *c = pop(&queue->waiting);
+    pthread_mutex_unlock(&queue->lock);
     return any;
 }
 
-sg_status sg_score_queue_finish(sg_score_queue *cases)
+sg_status sg_score_queue_finish(sg_score_queue *queue)
 {
-    if (!cases->live) {
-        while (cases->waiting.count > 0)
-            SG_TRY(score_here(cases));
+    if (!queue->live) {
+        while (queue->waiting.count > 0)
+            SG_TRY(score_here(queue));
         return SG_OK;
     }
-    pthread_mutex_lock(&cases->lock);
-    while ((cases->waiting.count > 0 && !cases->withdrawn &&
-            cases->done.count + cases->batch <= cases->done.size) ||
-           cases->running > 0)
-        pthread_cond_wait(&cases->idle, &cases->lock);
-    pthread_mutex_unlock(&cases->lock);
-    return sg_score_queue_check(cases);
+    pthread_mutex_lock(&queue->lock);
+    while ((queue->waiting.count > 0 && !queue->withdrawn &&
+            queue->done.count + queue->batch <= queue->done.size) ||
+           queue->running > 0)
+        pthread_cond_wait(&queue->idle, &queue->lock);
+    pthread_mutex_unlock(&queue->lock);
+    return sg_score_queue_check(queue);
 }
 
-sg_status sg_score_queue_check(sg_score_queue *cases)
+sg_status sg_score_queue_check(sg_score_queue *queue)
 {
-    pthread_mutex_lock(&cases->lock);
-    sg_status status = cases->status == SG_OK ? SG_OK : sg_fail(cases->status, "%s", cases->error);
-    pthread_mutex_unlock(&cases->lock);
+    pthread_mutex_lock(&queue->lock);
+    sg_status status = queue->status == SG_OK ? SG_OK : sg_fail(queue->status, "%s", queue->error);
+    pthread_mutex_unlock(&queue->lock);
     return status;
 }
 
-void sg_score_queue_counts_now(sg_score_queue *cases, sg_score_queue_counts *counts)
+void sg_score_queue_counts_now(sg_score_queue *queue, sg_score_queue_counts *counts)
 {
-    pthread_mutex_lock(&cases->lock);
-    *counts = cases->counts;
-    counts->waiting = (uint64_t)(cases->waiting.count + cases->running);
-    pthread_mutex_unlock(&cases->lock);
+    pthread_mutex_lock(&queue->lock);
+    *counts = queue->counts;
+    counts->waiting = (uint64_t)(queue->waiting.count + queue->running);
+    pthread_mutex_unlock(&queue->lock);
 }

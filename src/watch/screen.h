@@ -1,4 +1,4 @@
-/* screen.h: the latest alerts and dialogs as a table on a terminal; for alert.c.
+/* screen.h: the latest alerts and dialogs as a table on a terminal; for alert_outlets.c.
  *
  * Drawn on the alternate screen, at most 4 times a second, never waiting for the terminal; bytes from the
  * wire appear as printable ASCII only.
@@ -7,6 +7,26 @@
 #define SG_WATCH_SCREEN_H
 
 #include "watch/alert.h"
+
+/* What the table on the terminal shows beside the alerts. */
+typedef struct {
+    sg_text call_id;
+    sg_endpoint source, destination;
+    const char *state;   /* "established", ... */
+    const char *verdict; /* "known", "in progress", "abnormal" */
+    sg_text last;        /* method or code of the last message */
+    uint32_t messages;
+} sg_view_dialog;
+
+typedef struct {
+    int64_t time_us;              /* of the last message */
+    uint64_t messages, dialogs;   /* read so far; followed now */
+    uint64_t dropped;             /* by kernel and device */
+    const sg_view_dialog *dialog; /* the latest ones, latest first */
+    int dialog_count;             /* SG_VIEW_DIALOGS are enough for any terminal */
+} sg_view;
+
+enum { SG_VIEW_DIALOGS = 64 };
 
 typedef struct sg_screen sg_screen;
 

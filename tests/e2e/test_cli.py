@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Sipgpu, settings
+from conftest import ROOT, Sipgpu, settings
 
-COMMANDS = ["train", "eval", "detect", "score", "experiment", "corpus synth", "corpus import", "corpus info",
-            "corpus split", "gradients", "bench train", "bench infer", "devices", "version"]
+COMMANDS = ["train", "eval", "detect", "score", "watch", "experiment", "export", "import", "corpus synth", "corpus import",
+            "corpus merge", "corpus info", "corpus split", "gradients", "bench train", "bench infer", "bench compare",
+            "bench device", "devices", "version", "help"]
 
 
 # ---- help ----
@@ -27,15 +31,16 @@ def test_help_lists_all_commands(sipgpu: Sipgpu, words: list[str]) -> None:
 def test_help_of_each_command(sipgpu: Sipgpu, command: str) -> None:
     result = sipgpu.ok(*command.split(), "--help")
     assert result.out.startswith(f"usage: sipgpu {command} [options]") and result.err == ""
-    assert sipgpu.ok(*command.split(), "-h").out == result.out
+    assert sipgpu.ok(*command.split(), "-h").out == result.out == sipgpu.ok("help", *command.split()).out
     for option in ("--verbose", "--quiet", "--help"):
         assert option in result.out
     # Not much wider than a terminal.
-    assert max(map(len, result.out.splitlines())) <= 130
+    assert max(map(len, result.out.splitlines())) <= 100
 
 
 def test_help_of_a_family(sipgpu: Sipgpu) -> None:
     result = sipgpu.ok("corpus", "--help")
+    assert sipgpu.ok("help", "corpus").out == result.out
     assert all(f"  {command} " in result.out for command in COMMANDS if command.startswith("corpus"))
     assert "train" not in result.out.split("commands:")[0]
 
@@ -70,6 +75,13 @@ def test_the_same_options_mean_the_same_everywhere(sipgpu: Sipgpu) -> None:
     (["bench", "trian"], ("bench trian", "bench train")),
     (["version", "--jsn"], ("--jsn", "--json")),
     (["version", "more"], ("more",)),
+    (["help", "trian"], ("trian", "train")),
+    (["help", "corpus", "sint"], ("corpus sint", "corpus synth")),
+    (["help", "version", "more"], ("version more",)),
+    (["corpus", "merge", "--out", "x.h5", "one.h5"], ("corpus merge needs CORPUS CORPUS...",)),
+    (["train", "--model", "3.1"], ("--model", "'3.1'", "2.1")),
+    (["train", "--epoch", 5], ("--epoch;", "--set train.epochs=5?")),
+    (["experiment", "--dropuot", 0.5], ("--dropuot;", "--set model.dropout=0.5?")),
     (["eval"], ("--model",)),
     (["eval", "--model", "m.h5"], ("--corpus",)),
     (["gradients"], ("--model",)),
@@ -80,6 +92,26 @@ def test_the_same_options_mean_the_same_everywhere(sipgpu: Sipgpu) -> None:
 def test_wrong_usage(sipgpu: Sipgpu, words: list[str], names: tuple[str, ...]) -> None:
     # For a family of commands its list comes first.
     sipgpu.refuses(*words, names=names, code=2, alone=words[0] not in ("corpus", "bench"))
+
+
+def test_options_that_are_settings(sipgpu: Sipgpu) -> None:
+    """Every key of the configuration, where an option is expected: the answer says how to set it."""
+    for command in ("train", "experiment"):
+        options = set(re.findall(r"--[a-z-]+", sipgpu.ok(command, "--help").out))
+        section = ""
+        seen = 0
+        for line in sipgpu.ok("train", "--dump-config").out.splitlines():
+            if line.startswith("["):
+                section = line[1:-1]
+            elif line and line[0] != ";":
+                key, value = line.split(" = ")
+                name = "--" + key.replace("_", "-")
+                if name not in options and value:
+                    sipgpu.refuses(command, name, value, code=2,
+                                   names=(f"{name} is the setting {section}.{key}: use --set {section}.{key}={value}",))
+                    seen += 1
+        assert seen > 25
+    sipgpu.refuses("corpus", "synth", "--dialogs=9", code=2, names=("--dialogs is the setting synth.dialogs: use --set synth.dialogs=9",))
 
 
 def test_no_command(sipgpu: Sipgpu) -> None:
@@ -224,6 +256,24 @@ def test_config_files_of_the_project(sipgpu: Sipgpu) -> None:
         sipgpu.ok(*command, "--config", path, "--dump-config")
 
 
+def test_later_files_win(sipgpu: Sipgpu, tmp_path: Path) -> None:
+    (tmp_path / "a.ini").write_text("[train]\nepochs = 7\nseed = 3\n[model]\nlayers = 2\nforget_bias = 4\n", encoding="utf-8")
+    (tmp_path / "b.ini").write_text("[train]\nepochs = 8\n", encoding="utf-8")
+    words = ["train", "-c", tmp_path / "a.ini", "--config", tmp_path / "b.ini", "--dump-config"]
+    out = sipgpu.ok(*words).out
+    assert all(f"\n{line}\n" in out for line in ("epochs = 8", "seed = 3", "layers = 2", "forget_bias = 4"))
+    out = sipgpu.ok(*words, "--model", "1.1-pre", "--set", "train.epochs=9").out
+    assert all(f"\n{line}\n" in out for line in ("epochs = 9", "layers = 1", "dropout = 0.5", "padding = pre", "forget_bias = 4"))
+
+
+@pytest.mark.parametrize("model", ["1.0", "1.1", "2.0", "2.1"])
+def test_a_model_is_its_configuration(sipgpu: Sipgpu, model: str) -> None:
+    configs = ROOT / "configs"
+    files = sipgpu.ok("train", "--config", configs / f"model{model}.ini", "--dump-config").out
+    other = "1.0" if model != "1.0" else "2.1"
+    assert sipgpu.ok("train", "--config", configs / f"model{other}.ini", "--model", model, "--dump-config").out == files
+
+
 # ---- what is said, and where ----
 
 
@@ -236,6 +286,102 @@ def test_results_on_stdout_talk_on_stderr(sipgpu: Sipgpu, corpus: Path, tmp_path
 
 
 def test_default_folder(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.ini").write_text("[train]\nbatch_size = 93\n", encoding="utf-8")
     (tmp_path / "tiny.ini").write_text("[model]\nunits = 8\n[train]\nepochs = 1\n", encoding="utf-8")
     sipgpu.ok("train", "--config", "tiny.ini", "--corpus", corpus, "--seed", 3, cwd=tmp_path)
     assert (tmp_path / "runs/tiny_seed3/model.h5").is_file()
+    sipgpu.ok("train", "--config", "tiny.ini", "--config", tmp_path / "more.ini", "--model", "1.1", "--corpus", corpus, cwd=tmp_path)
+    sipgpu.ok("train", "--set", "model.units=8", "--set", "train.epochs=1", "--corpus", corpus, cwd=tmp_path)
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"tiny_seed3", "tiny-more-model1.1_seed1", "run_seed1"}
+
+
+# ---- the manual page and completion ----
+
+
+@pytest.fixture(scope="module")
+def manual(sipgpu: Sipgpu, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("man") / "sipgpu.1"
+    path.write_text(sipgpu.ok("help", "--man").out, encoding="utf-8")
+    return path
+
+
+def test_the_manual_page_has_every_option(sipgpu: Sipgpu, manual: Path) -> None:
+    text = manual.read_text(encoding="utf-8").replace("\\-", "-")
+    for command in COMMANDS:
+        section = text.split(f"\n.SS sipgpu {command} [options]", 1)[1].split("\n.S", 1)[0]
+        for option in re.findall(r"^  (?:-., |    )(--[a-z0-9-]+)", sipgpu.ok("help", *command.split()).out, re.MULTILINE):
+            assert f"\\fB{option}\\fR" in section, (command, option)
+    for key in ("train.learning_rate", "experiment.seeds", "synth.unseen_test"):
+        assert f"\n\\fB{key}\\fR" in text
+
+
+@pytest.mark.skipif(not shutil.which("groff"), reason="groff is missing")
+def test_the_manual_page_is_troff(manual: Path) -> None:
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", manual], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    shown = re.sub(".\b", "", done.stdout)
+    # Nothing is lost that troff could take for its own.
+    assert "tshark -r FILE -Y sip -T fields -E header=y -E occurrence=f -e sip.Call-ID \\\n" in shown
+    assert ".weights.h5 and .json if FILE ends in .weights.h5" in re.sub(r"\s+", " ", shown)
+
+
+@pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is missing")
+def test_the_manual_page_is_clean(manual: Path) -> None:
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", manual], capture_output=True, text=True, check=False)
+    assert [line for line in done.stdout.splitlines() if "missing date" not in line] == []
+
+
+def completed(script: Path, *words: str) -> set[str]:
+    """What bash offers for the last of the words."""
+    line = " ".join(f"'{word}'" for word in words)
+    code = (f"source '{script}'; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _sipgpu; "
+            "printf '%s\n' \"${COMPREPLY[@]}\"")
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+def test_bash_completes(sipgpu: Sipgpu, tmp_path: Path) -> None:
+    script = tmp_path / "sipgpu"
+    script.write_text(sipgpu.ok("help", "--completion", "bash").out, encoding="utf-8")
+    assert completed(script, "sipgpu", "") == {command.split()[0] for command in COMMANDS}
+    assert completed(script, "sipgpu", "ex") == {"experiment", "export"}
+    assert completed(script, "sipgpu", "corpus", "") == {"synth", "import", "merge", "info", "split"}
+    assert completed(script, "sipgpu", "help", "de") == {"detect", "devices"}
+    for command in COMMANDS:
+        options = set(re.findall(r"^  (?:-., |    )(--[a-z0-9-]+)", sipgpu.ok("help", *command.split()).out, re.MULTILINE))
+        assert completed(script, "sipgpu", *command.split(), "--") == options, command
+    assert completed(script, "sipgpu", "train", "--model", "2") == {"2.0", "2.1"}
+    assert completed(script, "sipgpu", "train", "-m", "1") == {"1.0", "1.1"}
+    assert completed(script, "sipgpu", "detect", "--rule", "") == set(
+        re.search(r"--rule (\S+)", sipgpu.ok("detect", "--help").out)[1].split("|"))
+    assert completed(script, "sipgpu", "train", "--corpus", "x", "--set", "train.lr") == {"train.lr_schedule=", "train.lr_floor="}
+    assert completed(script, "sipgpu", "corpus", "synth", "--set", "synth.dia") == {"synth.dialogs="}
+    assert completed(script, "sipgpu", "corpus", "info", "c") == set()  # a file: bash's own completion
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_scripts(sipgpu: Sipgpu, tmp_path: Path, shell: str) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is missing")
+    script = tmp_path / "script"
+    script.write_text(sipgpu.ok("help", "--completion", shell).out, encoding="utf-8")
+    done = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is missing")
+def test_fish_completes(sipgpu: Sipgpu, tmp_path: Path) -> None:
+    script = tmp_path / "sipgpu.fish"
+    script.write_text(sipgpu.ok("help", "--completion", "fish").out, encoding="utf-8")
+
+    def completes(line: str) -> set[str]:
+        done = subprocess.run(["fish", "--no-config", "-c", f"source {script}; complete -C '{line}'"], capture_output=True, text=True,
+                              check=True, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"})
+        return {part.split("\t")[0] for part in done.stdout.splitlines()}
+
+    assert completes("sipgpu ex") == {"experiment", "export"}
+    assert completes("sipgpu corpus in") == {"info"}
+    assert "--kmeans-restarts" in completes("sipgpu detect --") and "--kmeans-restarts" not in completes("sipgpu train --")
+    assert completes("sipgpu train --model 2") == {"2.0", "2.1"}
+    assert "--unseen" in completes("sipgpu corpus split --")

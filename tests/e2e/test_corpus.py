@@ -219,7 +219,7 @@ def test_split_errors(small, tmp_path):
     fails("corpus", "split", small, "--out", out, "--sizes", "1,2", code=2, part="3 whole numbers")
     fails("corpus", "split", small, "--out", out, "--train", 0.9, part="sum to")
     fails("corpus", "split", small, "--out", out, "--unseen", "380,570", "--tries", 100, part="nearest")
-    fails("corpus", "split", "--out", out, code=2, part="wants a corpus")
+    fails("corpus", "split", "--out", out, code=2, part="needs CORPUS")
     fails("corpus", "split", small, code=2, part="--out")
     assert os.listdir(tmp_path) == ["small.h5"]
 
@@ -339,7 +339,7 @@ def test_cut_and_foreign_files(small, tmp_path):
 
 
 def test_usage(small, tmp_path):
-    fails("corpus", "info", code=2, part="wants a corpus file")
+    fails("corpus", "info", code=2, part="needs CORPUS")
     fails("corpus", "info", small, small, code=2, part="unexpected word")
     fails("corpus", "synth", code=2, part="--out")
     fails("corpus", "synth", "--out", tmp_path / "x", "--set", "synth.dialog=3", code=2, part="synth.dialogs?")
@@ -396,7 +396,7 @@ def test_import_errors(tmp_path):
     table.write_text("a,b,c\n1,2,3\n")
     fails("corpus", "import", table, "--out", out, part="t.csv:1: no column call_id")
     fails("corpus", "import", table, code=2, part="--out")
-    fails("corpus", "import", "--out", out, code=2, part="at least one file")
+    fails("corpus", "import", "--out", out, code=2, part="needs FILE or --pcap FILE")
     fails("corpus", "import", tmp_path / "absent", "--out", out, part="No such file")
     table.write_text("call_id,time,message\nx,1,nothing at all\n".replace("nothing", "9"))
     fails("corpus", "import", table, "--out", out, part="no usable message")

@@ -29,7 +29,7 @@ def test_merge_keeps_every_dialog(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) 
 
 def test_merge_refuses(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, edited: Callable) -> None:
     out = tmp_path / "merged.h5"
-    sipgpu.refuses("corpus", "merge", corpus, "--out", out, names=("two",), code=2)
+    sipgpu.refuses("corpus", "merge", corpus, "--out", out, names=("needs CORPUS CORPUS...",), code=2)
     sipgpu.refuses("corpus", "merge", corpus, tmp_path / "none.h5", "--out", out, names=("none.h5",))
     other = edited(corpus, lambda f: f.attrs.__setitem__("type_rule", np.bytes_("cseq/1")))
     sipgpu.refuses("corpus", "merge", corpus, other, "--out", out, names=(other, "cseq/1", "paper/1"))

@@ -1,6 +1,6 @@
 """`sipgpu experiment`: runs in folders of their own, tables that agree with `eval` and `detect`, going on, refusing.
 
-Runs are threads or processes; both ways must give the same, bit for bit.
+Runs are threads of one process; each must give what `train` gives alone, bit for bit.
 """
 
 from __future__ import annotations
@@ -135,6 +135,13 @@ def test_records_stand_for_runs(sipgpu: Sipgpu, corpus: Path, experiment: Path, 
     assert made["runs"] == again["runs"] and len(made["runs"]) == 4
 
 
+def test_how_often_checkpoints_are_written_is_no_matter(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
+    folder = recorded(experiment, tmp_path / "out", *RUNS)
+    sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 2, *WORDS,
+              *settings(train__checkpoint_seconds=5, train__checkpoint_every=2))
+    assert_same_but_pooled(folder, experiment)
+
+
 def test_new_runs_join_records(sipgpu: Sipgpu, corpus: Path, experiment: Path, tmp_path: Path) -> None:
     folder = recorded(experiment, tmp_path / "out", "model1.0_seed1", "model2.1_seed1", "model2.1_seed2")
     sipgpu.ok("experiment", "--corpus", corpus, "--out", folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 2, *WORDS)
@@ -240,11 +247,13 @@ def test_a_damaged_record_is_refused(sipgpu: Sipgpu, corpus: Path, experiment: P
     sipgpu.refuses(*words, names=(record, "sipgpu-record"))
 
 
-# ---- threads and processes ----
+# ---- runs side by side ----
+
+SHARE = max(len(os.sched_getaffinity(0)) // 3, 1)  # threads of each of three runs at a time
 
 
-def start_words(corpus: Path, folder: Path, kind: str, *words: object) -> list[object]:
-    return ["experiment", "--corpus", corpus, "--out", folder, "--device", "cpu", "--run-as", kind, *words]
+def start_words(corpus: Path, folder: Path, *words: object) -> list[object]:
+    return ["experiment", "--corpus", corpus, "--out", folder, "--device", "cpu", *words]
 
 
 def without_seconds(path: Path) -> list[dict[str, str]]:
@@ -269,7 +278,8 @@ def assert_same_runs(a: Path, b: Path) -> None:
             assert_same_tensors(left / file, right / file)
         one, other = attributes(left / "model.h5"), attributes(right / "model.h5")
         assert one.keys() == other.keys()
-        assert all(str(one[key]) == str(other[key]) for key in one)
+        for key in one:  # all but how many runs there were at a time
+            assert re.sub(r"jobs = \d+", "", str(one[key])) == re.sub(r"jobs = \d+", "", str(other[key])), key
 
 
 def assert_same_tables(a: Path, b: Path) -> None:
@@ -283,51 +293,54 @@ def assert_same_tables(a: Path, b: Path) -> None:
             assert (a / name).read_bytes() == (b / name).read_bytes(), name
 
 
-def shape_of_log(folder: Path, run: str) -> str:
-    """The log of a run without what differs from run to run: its folder and the digits of times and rates."""
-    text = (folder / "runs" / run / "log.txt").read_text(encoding="utf-8")
-    return re.sub(r"[\d.]+", "#", text.replace(str(folder), "OUT"))
-
-
 @pytest.fixture(scope="module")
-def both(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same experiment with runs that are threads and with runs that are processes."""
-    root = tmp_path_factory.mktemp("both")
-    for kind in ("threads", "processes"):
-        words = start_words(corpus, root / kind, kind, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 3, *WORDS)
-        result = sipgpu.ok(*words)
-        assert f"4 of 4 runs to train, 3 at a time, as {kind} on cpu" in result.err
-        assert not re.search(r"^(corpus|network|trained|next)", result.err, re.MULTILINE)  # those are in the logs
-        assert result.out.startswith("Table V: P_D\n") and "P_D of known" not in result.out
-    return root / "threads", root / "processes"
+def beside(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four runs of which three are trained at a time."""
+    folder = tmp_path_factory.mktemp("beside") / "out"
+    result = sipgpu.ok(*start_words(corpus, folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 3, *WORDS))
+    assert "4 of 4 runs to train, 3 at a time, on cpu" in result.err
+    assert not re.search(r"^(corpus|network|trained|next)", result.err, re.MULTILINE)  # those are in the logs
+    assert result.out.startswith("Table V: P_D\n") and "P_D of known" not in result.out
+    return folder
 
 
-def test_threads_give_the_same_as_processes(both: tuple[Path, Path]) -> None:
-    assert_same_runs(*both)
-    assert_same_tables(*both)
-
-
-def test_threads_write_the_same_logs_as_processes(both: tuple[Path, Path]) -> None:
-    threads, processes = both
+def test_runs_are_those_that_train_makes_alone(sipgpu: Sipgpu, corpus: Path, beside: Path, tmp_path: Path) -> None:
+    """With the settings that the experiment wrote, `train` gives the same bits; one run beside another changes none."""
     for run in RUNS:
-        assert shape_of_log(threads, run) == shape_of_log(processes, run)
-        text = (threads / "runs" / run / "log.txt").read_text(encoding="utf-8")
-        assert text.startswith("corpus ") and "P_D of known" in text and text.splitlines()[-1].startswith("next: ")
-        assert str(threads / "runs" / run) in text
+        model, seed = run.split("_seed")
+        sipgpu.ok("train", "--config", beside / f"{model}.ini", "--seed", seed, "--out", tmp_path / "runs" / run)
+        ours, alone = ((folder / run / "provenance.json").read_text(encoding="utf-8") for folder in (beside / "runs", tmp_path / "runs"))
+        assert json.loads(ours)["command"][:2] == ["sipgpu", "experiment"] and json.loads(alone)["command"][1] == "train"
+    assert_same_runs(beside, tmp_path)
 
 
-def test_quiet_experiments_still_write_logs(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
-    for kind in ("threads", "processes"):
-        result = sipgpu.ok(*start_words(corpus, tmp_path / kind, kind, "--models", "1.0", "--seeds", 1, *WORDS),
-                           "--quiet")
-        assert result.err == ""
-    assert shape_of_log(tmp_path / "threads", "model1.0_seed1") == shape_of_log(tmp_path / "processes",
-                                                                               "model1.0_seed1")
+def test_runs_one_after_the_other_are_the_same(sipgpu: Sipgpu, corpus: Path, beside: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    sipgpu.ok(*start_words(corpus, folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 1, "--threads", SHARE, *WORDS))
+    assert_same_runs(beside, folder)
+    assert_same_tables(beside, folder)
 
 
-def test_the_device_decides(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
-    words = start_words(corpus, tmp_path / "out", "auto", "--models", "1.0", "--seeds", 1, *WORDS)
-    assert "as processes on cpu" in sipgpu.ok(*words).err
+def test_cores_are_divided(sipgpu: Sipgpu, corpus: Path, beside: Path, tmp_path: Path) -> None:
+    for run in RUNS:
+        assert f"threads = {SHARE}\n" in (beside / "runs" / run / "config.ini").read_text(encoding="utf-8")
+    sipgpu.ok(*start_words(corpus, tmp_path / "out", "--models", "1.0", "--seeds", 2, "--jobs", 2, "--threads", 1, *WORDS))
+    assert "threads = 1\n" in (tmp_path / "out/runs/model1.0_seed2/config.ini").read_text(encoding="utf-8")
+
+
+def test_each_run_has_a_log(beside: Path) -> None:
+    for run in RUNS:
+        text = (beside / "runs" / run / "log.txt").read_text(encoding="utf-8")
+        assert text.startswith("corpus ") and "P_D of known" in text and str(beside / "runs" / run) in text
+        assert not any(other in text for other in RUNS - {run})
+
+
+def test_quiet_experiments_still_write_logs(sipgpu: Sipgpu, corpus: Path, beside: Path, tmp_path: Path) -> None:
+    result = sipgpu.ok(*start_words(corpus, tmp_path, "--models", "1.0", "--seeds", 1, "--threads", SHARE, *WORDS), "--quiet")
+    assert result.err == ""
+    shapes = {re.sub(r"[\d.]+", "#", (folder / "runs/model1.0_seed1/log.txt").read_text(encoding="utf-8").replace(str(folder), "OUT"))
+              for folder in (tmp_path, beside)}
+    assert len(shapes) == 1
 
 
 # ---- interruption ----
@@ -347,23 +360,22 @@ def wait_for_runs(process: subprocess.Popen[str], folder: Path, names: tuple[str
 @pytest.fixture(scope="module")
 def unbroken(sipgpu: Sipgpu, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unbroken") / "out"
-    sipgpu.ok(*start_words(corpus, folder, "processes", "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG))
+    sipgpu.ok(*start_words(corpus, folder, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG))
     return folder
 
 
-@pytest.mark.parametrize("kind, number", [("threads", signal.SIGINT), ("threads", signal.SIGTERM),
-                                          ("processes", signal.SIGINT)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_experiments_go_on(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path, children: list,
-                                       kind: str, number: signal.Signals) -> None:
+                                       number: signal.Signals) -> None:
     folder = tmp_path / "out"
-    words = start_words(corpus, folder, kind, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG)
+    words = start_words(corpus, folder, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG)
     process = sipgpu.start(*words)
     children.append(process)
     wait_for_runs(process, folder, LONG_RUNS[:2], 3)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1 and out == ""
-    assert "the same command goes on" in err.splitlines()[-1]
+    assert "the same command continues them" in err.splitlines()[-1]
     assert "warning" not in err  # a run that was asked to stop has not failed
     for run in LONG_RUNS[:2]:
         assert (folder / "runs" / run / "checkpoint.h5").exists()
@@ -377,20 +389,25 @@ def test_interrupted_experiments_go_on(sipgpu: Sipgpu, corpus: Path, unbroken: P
     assert_same_tables(folder, unbroken)
 
 
-def test_what_threads_began_processes_finish(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path,
-                                             children: list) -> None:
+def test_a_killed_experiment_goes_on(sipgpu: Sipgpu, corpus: Path, unbroken: Path, tmp_path: Path, children: list) -> None:
+    """A crash ends all runs; each resumes from its own checkpoint."""
     folder = tmp_path / "out"
-    words = ("--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG)
-    process = sipgpu.start(*start_words(corpus, folder, "threads", *words))
+    words = start_words(corpus, folder, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG)
+    process = sipgpu.start(*words)
     children.append(process)
-    wait_for_runs(process, folder, LONG_RUNS[:2], 3)
-    process.send_signal(signal.SIGINT)
+    while process.poll() is None and not all((folder / "runs" / run / "checkpoint.h5").exists() for run in LONG_RUNS[:2]):
+        time.sleep(0.01)
+    process.kill()
     process.communicate(timeout=60)
-    sipgpu.ok(*start_words(corpus, folder, "processes", *words))
-    assert_same_runs(folder, unbroken)
+    sipgpu.ok(*words)
+    for run in LONG_RUNS[:2]:
+        assert "resuming after epoch" in (folder / "runs" / run / "log.txt").read_text(encoding="utf-8")
+    for run in LONG_RUNS:
+        assert history(folder / "runs" / run) == history(unbroken / "runs" / run)
+        assert_same_tensors(folder / "runs" / run / "model.h5", unbroken / "runs" / run / "model.h5")
 
 
-def test_a_second_signal_ends_threads_at_once(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, children: list) -> None:
+def test_a_second_signal_ends_all_at_once(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, children: list) -> None:
     folder = tmp_path / "out"
     log = folder / "runs/model1.0_seed1/log.txt"
     log.parent.mkdir(parents=True)
@@ -401,7 +418,7 @@ def test_a_second_signal_ends_threads_at_once(sipgpu: Sipgpu, corpus: Path, tmp_
             os.write(pipe, b"x" * 4096)
     except BlockingIOError:
         pass
-    process = sipgpu.start(*start_words(corpus, folder, "threads", "--models", "1.0", "--seeds", 1, *WORDS))
+    process = sipgpu.start(*start_words(corpus, folder, "--models", "1.0", "--seeds", 1, *WORDS))
     children.append(process)
     deadline = time.monotonic() + 60
     while not (folder / "model1.0.ini").exists() and time.monotonic() < deadline:
@@ -419,14 +436,12 @@ def test_a_second_signal_ends_threads_at_once(sipgpu: Sipgpu, corpus: Path, tmp_
 # ---- failure ----
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_a_run_that_fails_leaves_the_others(sipgpu: Sipgpu, corpus: Path, both: tuple[Path, Path], tmp_path: Path,
-                                            kind: str) -> None:
+def test_a_run_that_fails_leaves_the_others(sipgpu: Sipgpu, corpus: Path, beside: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     broken = folder / "runs/model1.0_seed2"
     broken.mkdir(parents=True)
     (broken / "checkpoint.h5").write_text("not a checkpoint", encoding="utf-8")
-    result = sipgpu(*start_words(corpus, folder, kind, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 4, *WORDS))
+    result = sipgpu(*start_words(corpus, folder, "--models", "1.0,2.1", "--seeds", 2, "--jobs", 4, *WORDS))
     assert result.code == 1
     warning, = (line for line in result.err.splitlines() if line.startswith("warning: "))
     assert str(broken) in warning and "not an HDF5 file" in warning
@@ -435,14 +450,13 @@ def test_a_run_that_fails_leaves_the_others(sipgpu: Sipgpu, corpus: Path, both: 
     assert not (broken / "model.h5").exists()
     assert "Table V" in result.out and len(rows(folder / "runs.csv")) == 3
     for run in RUNS - {broken.name}:
-        assert_same_tensors(folder / "runs" / run / "model.h5", both[0] / "runs" / run / "model.h5")
+        assert_same_tensors(folder / "runs" / run / "model.h5", beside / "runs" / run / "model.h5")
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_a_log_that_cannot_be_written_stops_all(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, kind: str) -> None:
+def test_a_log_that_cannot_be_written_stops_all(sipgpu: Sipgpu, corpus: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     (folder / "runs" / LONG_RUNS[1] / "log.txt").mkdir(parents=True)
-    line = sipgpu.refuses(*start_words(corpus, folder, kind, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG),
+    line = sipgpu.refuses(*start_words(corpus, folder, "--models", "1.1", "--seeds", 3, "--jobs", 2, *LONG),
                           names=("cannot write", LONG_RUNS[1], "log.txt"), alone=False)
     assert "directory" in line
     assert not list(folder.glob("runs/*/model.h5"))

@@ -100,7 +100,7 @@ def test_a_device_that_is_not_there(gpu: Sipgpu, corpus: Path, tmp_path: Path) -
 
 
 def test_a_module_of_another_version(gpu: Sipgpu, modules: Path, tmp_path: Path) -> None:
-    shutil.copyfile(modules.parent / "libsipgpu.so", tmp_path / "sipgpu_cuda.so")
+    shutil.copyfile(modules.parent / "src/sipdetect/libsipdetect.so", tmp_path / "sipgpu_cuda.so")
     (tmp_path / "sipgpu_cudnn.so").write_bytes(b"not a library")
     found = devices(gpu, SIPGPU_MODULES=str(tmp_path))
     assert "another version" in found["cuda"][1]

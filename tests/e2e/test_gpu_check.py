@@ -353,7 +353,7 @@ def test_all_targets(gpu_check: GpuCheck, bundle: Path) -> None:
     assert [part["complete_runs"] for part in gpu_check.parts("train").values()] == [10, 10, 1, 10, 10]
     trained = [call for call in calls(bundle) if " experiment " in call]
     assert all("--jobs 10" in call for call in trained if "paper-literal" not in call)
-    assert "paper-literal/model1.0-batch93.ini" in trained[2]
+    assert "configs/paper-literal.ini --config" in trained[2] and "configs/batch93.ini" in trained[2]
     with tarfile.open(gpu_check.out / "records1.tar") as tar:
         assert len(tar.getnames()) == 41 and "literal/records/model1.0_seed1.h5" in tar.getnames()
 

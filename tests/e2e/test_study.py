@@ -483,7 +483,7 @@ def test_refusals(study: Study) -> None:
 
 
 def test_the_real_plan(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """configs/study.ini: the program takes every run, and the printed settings are those of configs/paper-literal."""
+    """configs/study.ini: the program takes every run, and the printed settings are those of configs/paper-literal.ini."""
     monkeypatch.setenv("SIPGPU", str(sipgpu.program))
     plan = study_plan.Plan(str(ROOT / "configs/study.ini"), None)
     plan.corpus.path = str(corpus)
@@ -491,8 +491,9 @@ def test_the_real_plan(sipgpu: Sipgpu, corpus: Path, tmp_path: Path, monkeypatch
     plan.settle(tmp_path)
     runs = {run.name: run for run in plan.runs}
     own = set(plan.base) | {"data.corpus"}
-    for name, config in (("literal", "model1.0.ini"), ("literal+batch93", "model1.0-batch93.ini")):
-        dump = sipgpu.ok("train", "--config", ROOT / "configs/paper-literal" / config, "--dump-config").out
+    for name, config in (("literal", ()), ("literal+batch93", ("batch93",))):
+        files = [word for file in ("model1.0", "paper-literal", *config) for word in ("--config", ROOT / f"configs/{file}.ini")]
+        dump = sipgpu.ok("train", *files, "--dump-config").out
         printed, studied = study_plan.read_settings(dump), runs[name].settings
         assert printed.keys() == studied.keys() and own < set(printed)
         assert {key: studied[key] for key in set(studied) - own} == {key: printed[key] for key in set(printed) - own}

@@ -39,8 +39,7 @@ typedef struct {
     /* Storage of a batch, grown as needed; see reserve functions. */
     size_t node_capacity, inner_capacity, level_capacity, head_capacity, infer_capacity;
     sg_cpu_states states[SG_LAYERS_MAX];
-    void
-        *z_sum; /* [inner, 4H] operand: gradients of the sums, summed over children; of one layer at a time */
+    void *z_sum;           /* [inner, 4H] operand: gradients of one layer's sums, summed over children */
     float *input_gradient; /* [nodes, H]: what layer 1 sends down; with two layers only */
     void *gates_operand;   /* [nodes, 4H] bf16 copy of layer 1's gradients; with two layers and bf16 only */
     float *product;        /* [widest level, 4H] Z = H R, and on the way back dH = dZ R^T [widest level, H] */

@@ -16,23 +16,6 @@
 
 enum { COLUMN_BLOCK = 128 }; /* columns of the bias and kernel sums that a thread takes at once */
 
-static int inner_count(const sg_plan *plan, int t)
-{
-    return plan->level_inner[t + 1] - plan->level_inner[t];
-}
-
-static int end_count(const sg_plan *plan, int t)
-{
-    return plan->level_end[t + 1] - plan->level_end[t];
-}
-
-/* Node j of level t: inner nodes first, then end nodes. */
-static int level_node(const sg_plan *plan, int t, int j)
-{
-    int inner = inner_count(plan, t);
-    return j < inner ? plan->level_inner[t] + j : plan->level_end[t] + j - inner;
-}
-
 static float *thread_scratch(const sg_cpu *cpu)
 {
     return cpu->scratch + (size_t)omp_get_thread_num() * 8 * (size_t)cpu->spec.units;
@@ -79,8 +62,8 @@ static sg_status reserve_levels(sg_cpu *cpu, const sg_plan *plan)
 {
     size_t widest = 1, h = (size_t)cpu->spec.units;
     for (int t = 0; t < plan->steps; t++)
-        if ((size_t)inner_count(plan, t) > widest)
-            widest = (size_t)inner_count(plan, t);
+        if ((size_t)sg_plan_inner(plan, t) > widest)
+            widest = (size_t)sg_plan_inner(plan, t);
     if (widest <= cpu->level_capacity)
         return SG_OK;
     cpu->level_capacity = widest + widest / 8;
@@ -121,12 +104,12 @@ static sg_status reserve(sg_cpu *cpu, const sg_plan *plan)
 static void forward_level(sg_cpu *cpu, const sg_plan *plan, int layer, int t)
 {
     double start = sg_seconds();
-    int h = cpu->spec.units, count = inner_count(plan, t) + end_count(plan, t);
+    int h = cpu->spec.units, count = sg_plan_level(plan, t);
     sg_cpu_states *s = &cpu->states[layer];
     const float *bias = layer == 0 ? cpu->zeros : tensor_of(cpu, cpu->w, cpu->layout.bias[layer]);
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
     for (int j = 0; j < count; j++) {
-        size_t node = (size_t)level_node(plan, t, j), width = (size_t)h;
+        size_t node = (size_t)sg_plan_node(plan, t, j), width = (size_t)h;
         int parent = plan->parent[node];
         const float *z =
             parent < 0 ? cpu->zeros : cpu->product + (size_t)(parent - plan->level_inner[t - 1]) * 4 * width;
@@ -152,7 +135,7 @@ static sg_status forward_layer(sg_cpu *cpu, const sg_plan *plan, int layer)
         if (t > 0)
             SG_TRY(sg_cpu_multiply(cpu, SG_PHASE_FORWARD, cpu->weights[layer].recurrent,
                                    sg_operand_row(cpu, s->h, plan->level_inner[t - 1], h),
-                                   inner_count(plan, t - 1), h, 4 * h, cpu->product));
+                                   sg_plan_inner(plan, t - 1), h, 4 * h, cpu->product));
         forward_level(cpu, plan, layer, t);
     }
     return SG_OK;
@@ -332,7 +315,7 @@ static void backward_level(sg_cpu *cpu, const sg_plan *plan, int layer, int t, c
 {
     double start = sg_seconds();
     size_t h = (size_t)cpu->spec.units;
-    int first = plan->level_inner[t - 1], parents = inner_count(plan, t - 1);
+    int first = plan->level_inner[t - 1], parents = sg_plan_inner(plan, t - 1);
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
     for (int q = 0; q < parents; q++) {
         /* Scratch of a thread: a row of dh [H], a row of sums [4H]. */
@@ -353,11 +336,11 @@ static void backward_first_level(sg_cpu *cpu, const sg_plan *plan, int layer, co
 {
     double start = sg_seconds();
     size_t h = (size_t)cpu->spec.units;
-    int count = inner_count(plan, 0) + end_count(plan, 0);
+    int count = sg_plan_level(plan, 0);
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
     for (int j = 0; j < count; j++) {
         float *scratch = thread_scratch(cpu);
-        backward_node(cpu, plan, layer, 0, level_node(plan, 0, j), c_sums, scratch, scratch + h,
+        backward_node(cpu, plan, layer, 0, sg_plan_node(plan, 0, j), c_sums, scratch, scratch + h,
                       scratch + 5 * h);
     }
     sg_cpu_account(cpu, SG_PHASE_POINTWISE, start, 0);
@@ -424,7 +407,7 @@ static sg_status backward_layer(sg_cpu *cpu, const sg_plan *plan, int layer)
         backward_level(cpu, plan, layer, t, cpu->c_sum[t & 1], cpu->c_sum[(t - 1) & 1]);
         SG_TRY(sg_cpu_multiply(cpu, SG_PHASE_BACKWARD, cpu->weights[layer].recurrent_t,
                                sg_operand_row(cpu, cpu->z_sum, plan->level_inner[t - 1], 4 * h),
-                               inner_count(plan, t - 1), 4 * h, h, cpu->product));
+                               sg_plan_inner(plan, t - 1), 4 * h, h, cpu->product));
     }
     backward_first_level(cpu, plan, layer, cpu->c_sum[0]);
     SG_TRY(outer(cpu, SG_PHASE_WEIGHTS, s->h, cpu->z_sum, plan->inner_nodes, h, 4 * h,

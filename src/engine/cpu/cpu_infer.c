@@ -10,31 +10,20 @@
 
 enum { HEAD_ROWS = 512 }; /* leaves whose outputs are computed at once */
 
-static int level_size(const sg_plan *plan, int t)
-{
-    return plan->level_inner[t + 1] - plan->level_inner[t] + plan->level_end[t + 1] - plan->level_end[t];
-}
-
 /* Place of a node within its level: inner nodes first. */
 static int place_in_level(const sg_plan *plan, int t, int node)
 {
     if (node < plan->inner_nodes)
         return node - plan->level_inner[t];
-    return node - plan->level_end[t] + plan->level_inner[t + 1] - plan->level_inner[t];
-}
-
-static int node_at(const sg_plan *plan, int t, int place)
-{
-    int inner = plan->level_inner[t + 1] - plan->level_inner[t];
-    return place < inner ? plan->level_inner[t] + place : plan->level_end[t] + place - inner;
+    return node - plan->level_end[t] + sg_plan_inner(plan, t);
 }
 
 static sg_status reserve(sg_cpu *cpu, const sg_plan *plan, float **leaf_state)
 {
     size_t widest = 1, h = (size_t)cpu->spec.units;
     for (int t = 0; t < plan->steps; t++)
-        if ((size_t)level_size(plan, t) > widest)
-            widest = (size_t)level_size(plan, t);
+        if ((size_t)sg_plan_level(plan, t) > widest)
+            widest = (size_t)sg_plan_level(plan, t);
     SG_TRY(sg_alloc(leaf_state, (size_t)plan->leaves * h, "states of leaves"));
     if (widest <= cpu->infer_capacity)
         return SG_OK;
@@ -64,10 +53,10 @@ static void level_states(sg_cpu *cpu, const sg_plan *plan, int layer, int t)
     size_t h = (size_t)cpu->spec.units;
     const float *bias = layer == 0 ? cpu->zeros : cpu->w + cpu->layout.tensor[cpu->layout.bias[layer]].offset;
     const float *c_old = cpu->infer_c[layer][(t + 1) & 1];
-    int count = level_size(plan, t);
+    int count = sg_plan_level(plan, t);
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
     for (int j = 0; j < count; j++) {
-        int node = node_at(plan, t, j), parent = plan->parent[node];
+        int node = sg_plan_node(plan, t, j), parent = plan->parent[node];
         size_t from = parent < 0 ? 0 : (size_t)place_in_level(plan, t - 1, parent);
         const float *z = parent < 0 ? cpu->zeros : cpu->infer_product + from * 4 * h;
         const float *c_before = parent < 0 ? cpu->zeros : c_old + from * h;
@@ -87,10 +76,10 @@ static void keep_leaves(sg_cpu *cpu, const sg_plan *plan, const int32_t *leaf_of
 {
     size_t h = (size_t)cpu->spec.units;
     const float *c = cpu->infer_c[cpu->spec.layers - 1][t & 1];
-    int count = level_size(plan, t);
+    int count = sg_plan_level(plan, t);
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
     for (int j = 0; j < count; j++) {
-        int leaf = leaf_of_node[node_at(plan, t, j)];
+        int leaf = leaf_of_node[sg_plan_node(plan, t, j)];
         if (leaf >= 0)
             cpu->row->output((int)h, cpu->infer_gates + ((size_t)j * 4 + 3) * h, c + (size_t)j * h,
                              leaf_state + (size_t)leaf * h);
@@ -104,13 +93,13 @@ static sg_status run_levels(sg_cpu *cpu, const sg_plan *plan, const int32_t *lea
         for (int layer = 0; layer < cpu->spec.layers; layer++) {
             if (layer > 0)
                 SG_TRY(sg_cpu_multiply(cpu, SG_PHASE_FORWARD, cpu->weights[layer].kernel,
-                                       cpu->infer_h[layer - 1][t & 1], level_size(plan, t), h, 4 * h,
+                                       cpu->infer_h[layer - 1][t & 1], sg_plan_level(plan, t), h, 4 * h,
                                        cpu->infer_gates));
             /* Only inner nodes have children, and they come first. */
             if (t > 0)
-                SG_TRY(sg_cpu_multiply(
-                    cpu, SG_PHASE_FORWARD, cpu->weights[layer].recurrent, cpu->infer_h[layer][(t + 1) & 1],
-                    plan->level_inner[t] - plan->level_inner[t - 1], h, 4 * h, cpu->infer_product));
+                SG_TRY(sg_cpu_multiply(cpu, SG_PHASE_FORWARD, cpu->weights[layer].recurrent,
+                                       cpu->infer_h[layer][(t + 1) & 1], sg_plan_inner(plan, t - 1), h, 4 * h,
+                                       cpu->infer_product));
             double start = sg_seconds();
             level_states(cpu, plan, layer, t);
             sg_cpu_account(cpu, SG_PHASE_POINTWISE, start, 0);

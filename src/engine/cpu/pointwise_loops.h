@@ -186,19 +186,7 @@ static void dropout_mask(int units, uint64_t seed, uint32_t update, int64_t row,
     }
 }
 
+/* In the order of pointwise.h. */
 const sg_pointwise SG_POINTWISE_TABLE = {
-    .name = SG_POINTWISE_NAME,
-    .cell_forward = cell_forward,
-    .cell_backward = cell_backward,
-    .output = output,
-    .add = add,
-    .multiply = multiply,
-    .multiply_add = multiply_add,
-    .to_bf16 = to_bf16,
-    .softmax_loss = softmax_loss,
-    .softmax = softmax,
-    .moments = moments,
-    .adam = adam,
-    .square_sum = square_sum,
-    .dropout_mask = dropout_mask,
-};
+    SG_POINTWISE_NAME, cell_forward, cell_backward, output,  add,  multiply,   multiply_add,
+    to_bf16,           softmax_loss, softmax,       moments, adam, square_sum, dropout_mask};

@@ -1,17 +1,19 @@
-/* cuda_plan.c: a batch's plan, brought to the device in one copy. */
-#include "engine/cuda/cuda_engine.h"
+/* cuda_plan.c: what a step reads on the device: a batch's plan, brought there in one copy, and what each
+ * token adds in layer 0. */
+#include "engine/cuda/cuda_state.h"
 
 #include <string.h>
 
 enum { CHUNK_ROWS = 64 }; /* rows that one partial sum covers */
 
 /* Adds one array, of `count` elements of the type that `from` points at. */
-#define ADD(from, count) sg_gpu_stage_add(&cuda->gpu, &cuda->batch, (from), (size_t)(count) * sizeof *(from))
+#define ADD(from, count) \
+    sg_gpu_stage_add(&cuda->base.gpu, &cuda->batch, (from), (size_t)(count) * sizeof *(from))
 
 static void *room(sg_cuda *cuda, size_t count, size_t size, const void **device)
 {
     void *host;
-    *device = sg_gpu_stage_room(&cuda->gpu, &cuda->batch, count * size, &host);
+    *device = sg_gpu_stage_room(&cuda->base.gpu, &cuda->batch, count * size, &host);
     return host;
 }
 
@@ -24,12 +26,12 @@ static size_t size_of(size_t count, size_t size)
 static size_t plan_bytes(const sg_cuda *cuda, const sg_plan *plan, const float *mask)
 {
     size_t nodes = (size_t)plan->nodes, heads = (size_t)plan->heads, leaves = (size_t)plan->leaves;
-    size_t types = (size_t)cuda->weights.spec.message_types;
+    size_t types = (size_t)cuda->base.weights.spec.message_types;
     size_t chunks = nodes / CHUNK_ROWS + heads / CHUNK_ROWS + types + 8;
     size_t bytes = 4 * size_of(nodes + 1, 4) + size_of(nodes, 2) + 2 * size_of(nodes + 1, 4);
     bytes += 4 * size_of(heads, 4) + size_of(leaves + 1, 4);
     bytes += 3 * size_of(chunks, 4) + 3 * size_of(types + 2, 4);
-    return bytes + (mask ? size_of((size_t)plan->rows * (size_t)cuda->weights.spec.units, 4) : 0);
+    return bytes + (mask ? size_of((size_t)plan->rows * (size_t)cuda->base.weights.spec.units, 4) : 0);
 }
 
 static void stage_leaves(sg_cuda *cuda, const sg_plan *plan)
@@ -49,16 +51,16 @@ static void stage_heads(sg_cuda *cuda, const sg_plan *plan, const float *mask)
     int32_t *head_node = room(cuda, (size_t)plan->heads, sizeof *head_node, &device);
     for (int k = 0; k < plan->heads; k++)
         head_node[k] = plan->leaf_node[plan->head_leaf[k]];
-    to->head_node = device;
-    to->head_row = ADD(plan->head_row, plan->heads);
-    to->head_label = ADD(plan->head_label, plan->heads);
-    to->head_weight = ADD(plan->head_weight, plan->heads);
+    to->heads = (sg_heads){.rows = plan->rows, .heads = plan->heads, .states.source_row = device};
+    to->heads.row = ADD(plan->head_row, plan->heads);
+    to->heads.label = ADD(plan->head_label, plan->heads);
+    to->heads.weight = ADD(plan->head_weight, plan->heads);
     to->head_first = ADD(plan->head_first, plan->leaves + 1);
-    to->mask = mask ? ADD(mask, (size_t)plan->rows * (size_t)cuda->weights.spec.units) : NULL;
+    to->heads.mask = mask ? ADD(mask, (size_t)plan->rows * (size_t)cuda->base.weights.spec.units) : NULL;
 }
 
 /* Rows 0 ... rows-1 as one group. */
-static void stage_range(sg_cuda *cuda, int rows, sg_cuda_chunks *to)
+static void stage_range(sg_cuda *cuda, int rows, sg_chunks *to)
 {
     const void *device;
     to->chunks = (rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
@@ -77,9 +79,9 @@ static void stage_range(sg_cuda *cuda, int rows, sg_cuda_chunks *to)
 /* Nodes by token, in order: a counting sort, then groups cut into chunks. */
 static void stage_tokens(sg_cuda *cuda, const sg_plan *plan)
 {
-    sg_cuda_chunks *to = &cuda->plan.by_token;
+    sg_chunks *to = &cuda->plan.by_token;
     const void *member_at, *first_at, *group_at;
-    int types = cuda->weights.spec.message_types;
+    int types = cuda->base.weights.spec.message_types;
     to->groups = types + 1;
     int32_t *member = room(cuda, (size_t)plan->nodes, sizeof *member, &member_at);
     int32_t *group = room(cuda, (size_t)types + 2, sizeof *group, &group_at);
@@ -105,13 +107,13 @@ static void stage_tokens(sg_cuda *cuda, const sg_plan *plan)
     }
     group[types + 1] = chunks;
     first[chunks] = plan->nodes;
-    *to = (sg_cuda_chunks){member_at, first_at, group_at, chunks, types + 1};
+    *to = (sg_chunks){member_at, first_at, group_at, chunks, types + 1};
 }
 
 sg_status sg_cuda_stage_plan(sg_cuda *cuda, const sg_plan *plan, const float *mask, bool labels)
 {
     sg_cuda_plan *to = &cuda->plan;
-    SG_TRY(sg_gpu_stage_begin(&cuda->gpu, &cuda->batch, plan_bytes(cuda, plan, mask)));
+    SG_TRY(sg_gpu_stage_begin(&cuda->base.gpu, &cuda->batch, plan_bytes(cuda, plan, mask)));
     *to = (sg_cuda_plan){0};
     to->parent = ADD(plan->parent, plan->nodes);
     to->token = ADD(plan->token, plan->nodes);
@@ -122,7 +124,21 @@ sg_status sg_cuda_stage_plan(sg_cuda *cuda, const sg_plan *plan, const float *ma
         stage_heads(cuda, plan, mask);
         stage_tokens(cuda, plan);
         stage_range(cuda, plan->nodes, &to->nodes);
-        stage_range(cuda, plan->heads, &to->heads);
+        stage_range(cuda, plan->heads, &to->heads.all);
     }
-    return sg_gpu_stage_copy(&cuda->gpu, &cuda->batch);
+    return sg_gpu_stage_copy(&cuda->base.gpu, &cuda->batch);
+}
+
+sg_status sg_cuda_refresh(sg_cuda *cuda)
+{
+    const sg_weights *w = &cuda->base.weights;
+    if (!cuda->base.stale)
+        return SG_OK;
+    SG_TRY(sg_gpu_span_begin(&cuda->base.gpu, SG_PHASE_PACKING));
+    SG_CUDA(sg_kernel_token_table(
+                w->spec.message_types, 4 * w->units, sg_weights_at(w, w->w, w->layout.kernel[0]),
+                sg_weights_at(w, w->w, w->layout.bias[0]), cuda->table.data, cuda->base.gpu.stream),
+            "token table");
+    cuda->base.stale = false;
+    return sg_gpu_span_end(&cuda->base.gpu);
 }

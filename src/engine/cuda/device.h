@@ -128,7 +128,10 @@ typedef struct {
 
 sg_status sg_gpu_product(sg_gpu *gpu, sg_phase phase, const sg_product *product);
 
-/* The same without an account of it; m, n and k of at least 1 that fit an int. */
+/* SG_E_CONFIG if a size does not fit an int, which is what cuBLAS has. */
+sg_status sg_gpu_check_product(const sg_product *product);
+
+/* The product without an account of it; m, n and k of at least 1, checked. */
 sg_status sg_gpu_multiply(sg_gpu *gpu, const sg_product *product);
 
 /* ---- times ---- */
@@ -141,9 +144,6 @@ struct sg_noted_product {
 /* Around work of one phase; costs nothing unless gpu->timed.  Not for products. */
 sg_status sg_gpu_span_begin(sg_gpu *gpu, sg_phase phase);
 sg_status sg_gpu_span_end(sg_gpu *gpu);
-
-/* Remembers the shape of a product if gpu->timed. */
-sg_status sg_gpu_note_product(sg_gpu *gpu, sg_phase phase, const sg_product *product);
 
 /* Adds the spans recorded so far to gpu->timing; waits for the stream. */
 sg_status sg_gpu_collect_spans(sg_gpu *gpu);
@@ -221,19 +221,6 @@ sg_status sg_steps_pop(sg_steps *steps, sg_gpu *gpu, sg_step_result *result, dou
 sg_status sg_steps_reset(sg_steps *steps, sg_gpu *gpu);
 
 /* ---- measurements ---- */
-
-#define SG_BURST_MS 5.0f          /* what is measured lasts as long, */
-enum { SG_BURST_MOST = 1 << 12 }; /* or is launched so many times */
-
-typedef sg_status (*sg_gpu_work)(sg_gpu *gpu, const void *context);
-
-/* Seconds of one `run`: of `repeats` bursts of runs launched back to back, between two events each, the
- * median. */
-sg_status sg_gpu_median_seconds(sg_gpu *gpu, sg_gpu_work run, const void *context, int repeats,
-                                double *seconds);
-
-/* Fills `count` elements of a fresh block with random operands in [-0.5, 0.5). */
-sg_status sg_gpu_make_operand(sg_gpu *gpu, sg_block *block, int64_t count);
 
 /* Versions of the driver, CUDA and cuBLAS; that of cuDNN is left as it is. */
 void sg_gpu_versions(const sg_gpu *gpu, sg_versions *versions);

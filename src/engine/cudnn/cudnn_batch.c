@@ -1,16 +1,11 @@
 /* cudnn_batch.c: rows of a plan written out in full, descriptors of their shape, and the parts of forward
  * that training and inference share. */
-#include "engine/cudnn/cudnn_engine.h"
+#include "engine/cudnn/cudnn_state.h"
 
 #include "base/memory.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-
-sg_status sg_cudnn_reserve(sg_cudnn *cudnn, sg_cudnn_block block, size_t count, size_t size, const char *what)
-{
-    return sg_gpu_reserve(&cudnn->gpu, &cudnn->block[block], count, size, what);
-}
 
 sg_status sg_cudnn_reserve_lengths(sg_cudnn *cudnn, int steps, int rows)
 {
@@ -95,7 +90,7 @@ static sg_status create_shape(sg_cudnn_shape *shape)
 
 static sg_status reserve_shape(sg_cudnn *cudnn, const sg_cudnn_shape *shape)
 {
-    size_t cells = (size_t)shape->steps * (size_t)shape->rows, size = cudnn->gpu.operand_size;
+    size_t cells = (size_t)shape->steps * (size_t)shape->rows, size = cudnn->base.gpu.operand_size;
     size_t inputs = (size_t)cudnn->spec.message_types, h = (size_t)cudnn->spec.units;
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_X, cells * inputs, size, "one-hot inputs of a batch"));
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_Y, cells * h, size, "states of a batch"));
@@ -128,12 +123,12 @@ void sg_cudnn_count_flops(sg_cudnn *cudnn, sg_phase phase, const sg_cudnn_shape 
     for (int row = 0; row < shape->rows; row++)
         cells += shape->length[row];
     for (int layer = 0; layer < cudnn->spec.layers; layer++)
-        cudnn->gpu.timing.flops[phase] += 2 * cells * (sg_cudnn_inputs(cudnn, layer) + h) * 4 * h;
+        cudnn->base.gpu.timing.flops[phase] += 2 * cells * (sg_cudnn_inputs(cudnn, layer) + h) * 4 * h;
 }
 
 sg_status sg_cudnn_forward(sg_cudnn *cudnn, const sg_cudnn_shape *shape, const uint16_t *token)
 {
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     bool training = shape->mode == CUDNN_FWD_MODE_TRAINING;
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_POINTWISE));
     SG_CUDA(sg_kernel_one_hot((int64_t)shape->steps * shape->rows, cudnn->spec.message_types, token,
@@ -153,33 +148,4 @@ sg_status sg_cudnn_forward(sg_cudnn *cudnn, const sg_cudnn_shape *shape, const u
                      "running the LSTM forward"));
     sg_cudnn_count_flops(cudnn, SG_PHASE_FORWARD, shape);
     return sg_gpu_span_end(gpu);
-}
-
-sg_status sg_cudnn_gather(sg_cudnn *cudnn, int rows, const int32_t *source_row, bool scaled)
-{
-    sg_gpu *gpu = &cudnn->gpu;
-    sg_gather gather = {.heads = rows,
-                        .units = cudnn->spec.units,
-                        .source_row = source_row,
-                        .h = sg_cudnn_data(cudnn, SG_CUDNN_Y),
-                        .scale = scaled ? sg_cudnn_data(cudnn, SG_CUDNN_SCALE) : NULL,
-                        .out = sg_cudnn_data(cudnn, SG_CUDNN_STATE),
-                        .operand = gpu->operand};
-    SG_CUDA(sg_kernel_gather(&gather, gpu->stream), "gathering last states");
-    return SG_OK;
-}
-
-sg_status sg_cudnn_dense(sg_cudnn *cudnn, int rows)
-{
-    const sg_weights *w = &cudnn->weights;
-    sg_product product = {.m = rows,
-                          .n = w->classes,
-                          .k = w->units,
-                          .a = sg_cudnn_data(cudnn, SG_CUDNN_STATE),
-                          .lda = w->units,
-                          .b = sg_weights_operand(w, &cudnn->gpu, w->layout.dense_kernel),
-                          .ldb = w->classes,
-                          .c = sg_cudnn_data(cudnn, SG_CUDNN_OUTPUTS),
-                          .ldc = w->classes};
-    return sg_gpu_product(&cudnn->gpu, SG_PHASE_HEAD, &product);
 }

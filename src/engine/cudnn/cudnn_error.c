@@ -1,5 +1,5 @@
 /* cudnn_error.c: what a failed cuDNN call is reported as. */
-#include "engine/cudnn/cudnn_engine.h"
+#include "engine/cudnn/cudnn_state.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -35,4 +35,13 @@ sg_status sg_cudnn_failed(int error, const char *what, const char *file, int lin
         snprintf(more, sizeof more, "%s", cudaGetErrorString(reason));
     return sg_fail_at(file, line, memory ? SG_E_MEMORY : SG_E_DEVICE, "%s: cuDNN: %s%s%s", what, name,
                       more[0] ? ": " : "", more);
+}
+
+sg_status sg_cudnn_ran(sg_cudnn *cudnn, cudnnStatus_t status, const char *what)
+{
+    if (status == CUDNN_STATUS_SUCCESS)
+        return SG_OK;
+    int category = CUDNN_STATUS_CATEGORY((int)status);
+    cudnn->refused = category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM;
+    return sg_cudnn_failed((int)status, what, __FILE__, __LINE__);
 }

@@ -7,7 +7,7 @@
  * is run once and the heads are those of the plan: weighted, or with dropout one for each row, which takes
  * its sequence's state before the mask is applied; the gradients of its heads are summed for each sequence.
  */
-#include "engine/cudnn/cudnn_engine.h"
+#include "engine/cudnn/cudnn_state.h"
 
 #include <string.h>
 
@@ -15,17 +15,11 @@ enum { SUM_ROWS = 64 }; /* rows that one partial sum of the dense bias' gradient
 
 /* What a batch brings from the host, as it lies on the device. */
 typedef struct {
-    int rows, sequences, heads, chunks; /* B, S, K; chunks of heads */
-    const uint16_t *token;              /* [T, S] */
-    const int32_t *last;                /* [S] the last step */
-    const int32_t *head_first;          /* [S + 1] heads of a sequence; NULL: one each */
-    const int32_t *label;               /* [K] */
-    const int32_t *mask_row;            /* [K] row of the dropout mask */
-    const int32_t *source_row;          /* [K] row of y that holds the last state */
-    const float *weight;                /* [K] rows that a head stands for */
-    const int32_t *chunk_first;         /* [chunks + 1] */
-    const int32_t *group_first;         /* [2] all chunks are one group */
-    const float *mask;                  /* [B, H] given by the caller, or NULL */
+    int sequences;             /* S */
+    const uint16_t *token;     /* [T, S] */
+    const int32_t *last;       /* [S] the last step */
+    const int32_t *head_first; /* [S + 1] heads of a sequence; NULL: one each */
+    sg_heads heads;            /* source_row: the row of y that holds the last state */
 } step_rows;
 
 /* The same arrays in page-locked memory, where they are filled. */
@@ -34,11 +28,6 @@ typedef struct {
     int32_t *last, *head_first, *label, *mask_row, *source_row, *chunk_first, *group_first;
     float *weight;
 } host_rows;
-
-static bool has_dropout(const sg_cudnn *cudnn, const sg_batch *batch)
-{
-    return batch->mask || cudnn->spec.dropout > 0;
-}
 
 /* ---- the batch ---- */
 
@@ -95,11 +84,12 @@ static void fill_chunks(const host_rows *host, int heads, int chunks)
 static sg_status stage_begin(sg_cudnn *cudnn, const sg_batch *batch, step_rows *rows, host_rows *host)
 {
     const sg_plan *plan = batch->plan;
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     sg_block *block = &cudnn->block[SG_CUDNN_BATCH];
-    size_t s = (size_t)rows->sequences * sizeof(int32_t), k = (size_t)rows->heads * sizeof(int32_t);
+    sg_heads *heads = &rows->heads;
+    size_t s = (size_t)rows->sequences * sizeof(int32_t), k = (size_t)heads->heads * sizeof(int32_t);
     size_t tokens = (size_t)rows->sequences * (size_t)plan->steps * sizeof(uint16_t);
-    size_t chunks = ((size_t)rows->chunks + 1) * sizeof(int32_t), groups = 2 * sizeof(int32_t);
+    size_t chunks = ((size_t)heads->all.chunks + 1) * sizeof(int32_t), groups = 2 * sizeof(int32_t);
     size_t first = plan->batching == SG_BATCHING_UNIQUE ? s + sizeof(int32_t) : 0;
     size_t mask = batch->mask ? (size_t)plan->rows * (size_t)cudnn->spec.units * sizeof(float) : 0;
     SG_TRY(sg_gpu_stage_begin(gpu, block,
@@ -110,14 +100,14 @@ static sg_status stage_begin(sg_cudnn *cudnn, const sg_batch *batch, step_rows *
     rows->last = sg_gpu_stage_room(gpu, block, s, (void **)&host->last);
     if (first > 0)
         rows->head_first = sg_gpu_stage_room(gpu, block, first, (void **)&host->head_first);
-    rows->label = sg_gpu_stage_room(gpu, block, k, (void **)&host->label);
-    rows->mask_row = sg_gpu_stage_room(gpu, block, k, (void **)&host->mask_row);
-    rows->source_row = sg_gpu_stage_room(gpu, block, k, (void **)&host->source_row);
-    rows->weight = sg_gpu_stage_room(gpu, block, k, (void **)&host->weight);
-    rows->chunk_first = sg_gpu_stage_room(gpu, block, chunks, (void **)&host->chunk_first);
-    rows->group_first = sg_gpu_stage_room(gpu, block, groups, (void **)&host->group_first);
+    heads->label = sg_gpu_stage_room(gpu, block, k, (void **)&host->label);
+    heads->row = sg_gpu_stage_room(gpu, block, k, (void **)&host->mask_row);
+    heads->states.source_row = sg_gpu_stage_room(gpu, block, k, (void **)&host->source_row);
+    heads->weight = sg_gpu_stage_room(gpu, block, k, (void **)&host->weight);
+    heads->all.chunk_first = sg_gpu_stage_room(gpu, block, chunks, (void **)&host->chunk_first);
+    heads->all.group_first = sg_gpu_stage_room(gpu, block, groups, (void **)&host->group_first);
     if (batch->mask)
-        rows->mask = sg_gpu_stage_add(gpu, block, batch->mask, mask);
+        heads->mask = sg_gpu_stage_add(gpu, block, batch->mask, mask);
     return SG_OK;
 }
 
@@ -127,132 +117,41 @@ static sg_status stage_rows(sg_cudnn *cudnn, const sg_batch *batch, step_rows *r
     const sg_plan *plan = batch->plan;
     bool unique = plan->batching == SG_BATCHING_UNIQUE;
     host_rows host = {0};
-    *rows = (step_rows){.rows = plan->rows,
-                        .sequences = unique ? plan->leaves : plan->rows,
-                        .heads = unique ? plan->heads : plan->rows};
-    rows->chunks = (rows->heads + SUM_ROWS - 1) / SUM_ROWS;
+    const int heads = unique ? plan->heads : plan->rows;
+    *rows = (step_rows){.sequences = unique ? plan->leaves : plan->rows,
+                        .heads = {.rows = plan->rows, .heads = heads}};
+    rows->heads.all = (sg_chunks){.chunks = (heads + SUM_ROWS - 1) / SUM_ROWS, .groups = 1};
     SG_TRY(sg_cudnn_reserve_lengths(cudnn, plan->steps, rows->sequences));
     SG_TRY(stage_begin(cudnn, batch, rows, &host));
-    fill_chunks(&host, rows->heads, rows->chunks);
+    fill_chunks(&host, heads, rows->heads.all.chunks);
     if (unique)
         fill_unique(cudnn, plan, &host);
     else
         SG_TRY(fill_padded(cudnn, plan, &host));
-    return sg_gpu_stage_copy(&cudnn->gpu, &cudnn->block[SG_CUDNN_BATCH]);
+    return sg_gpu_stage_copy(&cudnn->base.gpu, &cudnn->block[SG_CUDNN_BATCH]);
 }
 
-static sg_status reserve_step(sg_cudnn *cudnn, const step_rows *rows, bool dropout)
+static sg_status reserve_step(sg_cudnn *cudnn, const step_rows *rows)
 {
     const sg_cudnn_shape *shape = &cudnn->training;
-    size_t cells = (size_t)shape->steps * (size_t)shape->rows, size = cudnn->gpu.operand_size;
-    size_t k = (size_t)rows->heads, h = (size_t)cudnn->spec.units, n = (size_t)cudnn->spec.classes;
-    size_t inputs = (size_t)cudnn->spec.message_types;
+    size_t cells = (size_t)shape->steps * (size_t)shape->rows, size = cudnn->base.gpu.operand_size;
+    size_t h = (size_t)cudnn->spec.units, inputs = (size_t)cudnn->spec.message_types;
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_GRADIENTS, cudnn->weight_bytes, 1, "gradients of cuDNN"));
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_DX, cells * inputs, size, "gradients of inputs"));
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_DY, cells * h, size, "gradients of states"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_STATE, k * h, size, "last states"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_STATE_GRADIENT, k * h, sizeof(float), "last states"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_OUTPUTS, k * n, sizeof(float), "outputs"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_LOSS, k, sizeof(double), "outputs"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_ARGMAX, k, sizeof(int32_t), "outputs"));
-    SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_PARTIAL, (size_t)rows->chunks * n, sizeof(float), "outputs"));
     if (rows->head_first)
         SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_SEQUENCE_GRADIENT, (size_t)rows->sequences * h, sizeof(float),
                                 "last states"));
-    if (cudnn->gpu.operand == SG_OPERAND_BF16)
-        SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_OUTPUT_OPERAND, k * n, size, "outputs"));
-    if (dropout)
-        SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_SCALE, k * h, sizeof(float), "dropout masks"));
-    return SG_OK;
+    return sg_head_reserve(&cudnn->base, &rows->heads);
 }
 
 /* ---- the head ---- */
 
-/* Last states, masked, as the operand of the dense layer. */
-static sg_status gather_states(sg_cudnn *cudnn, const sg_batch *batch, const step_rows *rows)
-{
-    sg_gpu *gpu = &cudnn->gpu;
-    bool dropout = has_dropout(cudnn, batch);
-    sg_dropout masks = {.heads = rows->heads,
-                        .units = cudnn->spec.units,
-                        .width = cudnn->spec.units,
-                        .row = rows->mask_row,
-                        .seed = batch->dropout_seed,
-                        .update = batch->update,
-                        .rate = (float)cudnn->spec.dropout,
-                        .given = rows->mask,
-                        .scale = sg_cudnn_data(cudnn, SG_CUDNN_SCALE)};
-    SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_POINTWISE));
-    if (dropout)
-        SG_CUDA(sg_kernel_dropout(&masks, gpu->stream), "making dropout masks");
-    SG_TRY(sg_cudnn_gather(cudnn, rows->heads, rows->source_row, dropout));
-    return sg_gpu_span_end(gpu);
-}
-
-/* Softmax, loss and gradient of every head; OUTPUTS becomes the gradient. */
-static sg_status softmax(sg_cudnn *cudnn, const step_rows *rows)
-{
-    sg_gpu *gpu = &cudnn->gpu;
-    const sg_weights *w = &cudnn->weights;
-    double *loss = sg_cudnn_data(cudnn, SG_CUDNN_LOSS);
-    int32_t *argmax = sg_cudnn_data(cudnn, SG_CUDNN_ARGMAX);
-    bool bf16 = gpu->operand == SG_OPERAND_BF16;
-    sg_softmax_loss head = {.heads = rows->heads,
-                            .classes = cudnn->spec.classes,
-                            .width = w->classes,
-                            .label = rows->label,
-                            .weight = rows->weight,
-                            .scale = 1.0f / (float)rows->rows,
-                            .bias = sg_weights_at(w, w->w, w->layout.dense_bias),
-                            .outputs = sg_cudnn_data(cudnn, SG_CUDNN_OUTPUTS),
-                            .gradient = bf16 ? sg_cudnn_data(cudnn, SG_CUDNN_OUTPUT_OPERAND) : NULL,
-                            .loss = loss,
-                            .argmax = argmax};
-    SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_SOFTMAX));
-    SG_CUDA(sg_kernel_softmax_loss(&head, gpu->stream), "taking the softmax");
-    SG_CUDA(sg_kernel_batch_result(rows->heads, loss, argmax, rows->label, rows->weight, 1.0 / rows->rows,
-                                   cudnn->steps.device, gpu->stream),
-            "summing the loss");
-    return sg_gpu_span_end(gpu);
-}
-
-/* The dense layer's gradients, and that of its input in STATE_GRADIENT. */
-static sg_status dense_backward(sg_cudnn *cudnn, const step_rows *rows)
-{
-    sg_gpu *gpu = &cudnn->gpu;
-    const sg_weights *w = &cudnn->weights;
-    int64_t h = w->units, n = w->classes;
-    const void *gradient =
-        sg_cudnn_data(cudnn, gpu->operand == SG_OPERAND_BF16 ? SG_CUDNN_OUTPUT_OPERAND : SG_CUDNN_OUTPUTS);
-    sg_product to_states = {.transpose_b = true,
-                            .m = rows->heads,
-                            .n = h,
-                            .k = n,
-                            .a = gradient,
-                            .lda = n,
-                            .b = sg_weights_operand(w, gpu, w->layout.dense_kernel),
-                            .ldb = n,
-                            .c = sg_cudnn_data(cudnn, SG_CUDNN_STATE_GRADIENT),
-                            .ldc = h};
-    sg_product to_kernel = {.transpose_a = true,
-                            .m = h,
-                            .n = n,
-                            .k = rows->heads,
-                            .a = sg_cudnn_data(cudnn, SG_CUDNN_STATE),
-                            .lda = h,
-                            .b = gradient,
-                            .ldb = n,
-                            .c = sg_weights_at(w, w->gradient, w->layout.dense_kernel),
-                            .ldc = n};
-    SG_TRY(sg_gpu_product(gpu, SG_PHASE_HEAD, &to_states));
-    return sg_gpu_product(gpu, SG_PHASE_HEAD, &to_kernel);
-}
-
-/* dy from STATE_GRADIENT, which is that of heads. */
+/* dy from the gradients of the heads' states. */
 static sg_status scatter_states(sg_cudnn *cudnn, const step_rows *rows, const float *scale)
 {
-    sg_gpu *gpu = &cudnn->gpu;
-    const float *gradient = sg_cudnn_data(cudnn, SG_CUDNN_STATE_GRADIENT);
+    sg_gpu *gpu = &cudnn->base.gpu;
+    const float *gradient = cudnn->base.head.gradient.data;
     float *sums = sg_cudnn_data(cudnn, SG_CUDNN_SEQUENCE_GRADIENT);
     if (rows->head_first)
         SG_CUDA(sg_kernel_sum_heads(rows->sequences, cudnn->spec.units, rows->head_first, gradient, scale,
@@ -270,40 +169,22 @@ static sg_status scatter_states(sg_cudnn *cudnn, const step_rows *rows, const fl
     return SG_OK;
 }
 
-/* The dense bias' gradient, and dy. */
-static sg_status leave_head(sg_cudnn *cudnn, const step_rows *rows, bool dropout)
-{
-    sg_gpu *gpu = &cudnn->gpu;
-    const sg_weights *w = &cudnn->weights;
-    sg_row_sums bias = {.columns = w->classes,
-                        .chunks = rows->chunks,
-                        .groups = 1,
-                        .matrix = sg_cudnn_data(cudnn, SG_CUDNN_OUTPUTS),
-                        .operand = SG_OPERAND_FLOAT,
-                        .chunk_first = rows->chunk_first,
-                        .group_first = rows->group_first,
-                        .partial = sg_cudnn_data(cudnn, SG_CUDNN_PARTIAL),
-                        .total = sg_weights_at(w, w->gradient, w->layout.dense_bias)};
-    SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_POINTWISE));
-    SG_CUDA(sg_kernel_row_sums(&bias, gpu->stream), "summing the bias' gradient");
-    SG_TRY(scatter_states(cudnn, rows, dropout ? sg_cudnn_data(cudnn, SG_CUDNN_SCALE) : NULL));
-    return sg_gpu_span_end(gpu);
-}
-
 static sg_status run_head(sg_cudnn *cudnn, const sg_batch *batch, const step_rows *rows)
 {
-    SG_TRY(gather_states(cudnn, batch, rows));
-    SG_TRY(sg_cudnn_dense(cudnn, rows->heads));
-    SG_TRY(softmax(cudnn, rows));
-    SG_TRY(dense_backward(cudnn, rows));
-    return leave_head(cudnn, rows, has_dropout(cudnn, batch));
+    sg_heads heads = rows->heads;
+    const float *scale;
+    heads.states.h = sg_cudnn_data(cudnn, SG_CUDNN_Y);
+    SG_TRY(sg_head_step(&cudnn->base, batch, &heads, &scale));
+    SG_TRY(sg_gpu_span_begin(&cudnn->base.gpu, SG_PHASE_POINTWISE));
+    SG_TRY(scatter_states(cudnn, rows, scale));
+    return sg_gpu_span_end(&cudnn->base.gpu);
 }
 
 /* ---- the LSTM backward ---- */
 
 static sg_status backward_data(sg_cudnn *cudnn)
 {
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     const sg_cudnn_shape *shape = &cudnn->training;
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_BACKWARD));
     SG_TRY(sg_cudnn_ran(
@@ -322,7 +203,7 @@ static sg_status backward_data(sg_cudnn *cudnn)
 /* After backward_data, which leaves in the reserve space what this needs. */
 static sg_status backward_weights(sg_cudnn *cudnn)
 {
-    sg_gpu *gpu = &cudnn->gpu;
+    sg_gpu *gpu = &cudnn->base.gpu;
     const sg_cudnn_shape *shape = &cudnn->training;
     SG_TRY(sg_gpu_span_begin(gpu, SG_PHASE_WEIGHTS));
     /* cuDNN adds to what is there. */
@@ -345,7 +226,7 @@ static sg_status backward_weights(sg_cudnn *cudnn)
 static sg_status run_rows(sg_cudnn *cudnn, const sg_batch *batch, const step_rows *rows)
 {
     SG_TRY(sg_cudnn_set_shape(cudnn, &cudnn->training, batch->plan->steps, rows->sequences));
-    SG_TRY(reserve_step(cudnn, rows, has_dropout(cudnn, batch)));
+    SG_TRY(reserve_step(cudnn, rows));
     SG_TRY(sg_cudnn_pack(cudnn));
     SG_TRY(sg_cudnn_forward(cudnn, &cudnn->training, rows->token));
     SG_TRY(run_head(cudnn, batch, rows));
@@ -353,12 +234,13 @@ static sg_status run_rows(sg_cudnn *cudnn, const sg_batch *batch, const step_row
     SG_TRY(backward_weights(cudnn));
     SG_TRY(sg_cudnn_unpack_gradients(cudnn));
     cudnn->accepted = true;
-    cudnn->weights.has_gradient = true;
+    cudnn->base.weights.has_gradient = true;
     return SG_OK;
 }
 
-sg_status sg_cudnn_step(sg_cudnn *cudnn, const sg_batch *batch)
+sg_status sg_cudnn_step(void *self, const sg_batch *batch)
 {
+    sg_cudnn *cudnn = self;
     step_rows rows;
     SG_TRY(stage_rows(cudnn, batch, &rows));
     sg_status status = run_rows(cudnn, batch, &rows);

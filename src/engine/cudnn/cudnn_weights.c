@@ -3,14 +3,14 @@
  * Keras' kernels are [in, 4H] with the gates i, f, c, o as blocks of columns; cuDNN has one matrix [H, in]
  * for each gate, wherever it likes.  Its addresses are asked for once.
  */
-#include "engine/cudnn/cudnn_engine.h"
+#include "engine/cudnn/cudnn_state.h"
 
 /* ---- the descriptor ---- */
 
 /* fp32 allows no rounding of operands; tf32 is what cuDNN does with floats if it may choose. */
 static cudnnMathType_t math_type(const sg_cudnn *cudnn)
 {
-    switch (cudnn->gpu.precision) {
+    switch (cudnn->base.gpu.precision) {
     case SG_PRECISION_BF16:
         return CUDNN_TENSOR_OP_MATH;
     case SG_PRECISION_TF32:
@@ -75,7 +75,7 @@ static sg_status find_gate(const sg_cudnn *cudnn, cudnnTensorDescriptor_t shape[
 
 static bool is_joined(const sg_cudnn *cudnn, const sg_cudnn_matrix *m)
 {
-    size_t bytes = (size_t)cudnn->spec.units * (size_t)m->inputs * cudnn->gpu.operand_size;
+    size_t bytes = (size_t)cudnn->spec.units * (size_t)m->inputs * cudnn->base.gpu.operand_size;
     for (int g = 1; g < SG_CUDNN_GATES; g++)
         if (m->offset[g] != m->offset[g - 1] + bytes)
             return false;
@@ -123,26 +123,17 @@ sg_status sg_cudnn_describe(sg_cudnn *cudnn, cudnnRNNBiasMode_t bias_mode)
     cudnn->bias_mode = bias_mode;
     cudnn->accepted = cudnn->refused = false;
     cudnn->training.rows = cudnn->inference.rows = 0;
-    cudnn->weights_are_stale = true;
+    cudnn->base.stale = true;
     SG_TRY(set_rnn(cudnn));
     SG_TRY(sg_cudnn_reserve(cudnn, SG_CUDNN_WEIGHTS, cudnn->weight_bytes, 1, "weights for cuDNN"));
     /* What is between the matrices, and the bias that is not trained, stays zero. */
-    SG_CUDA(
-        cudaMemsetAsync(sg_cudnn_data(cudnn, SG_CUDNN_WEIGHTS), 0, cudnn->weight_bytes, cudnn->gpu.stream),
-        "clearing weights");
+    SG_CUDA(cudaMemsetAsync(sg_cudnn_data(cudnn, SG_CUDNN_WEIGHTS), 0, cudnn->weight_bytes,
+                            cudnn->base.gpu.stream),
+            "clearing weights");
     return find_layers(cudnn);
 }
 
 /* ---- one bias or two ---- */
-
-sg_status sg_cudnn_ran(sg_cudnn *cudnn, cudnnStatus_t status, const char *what)
-{
-    if (status == CUDNN_STATUS_SUCCESS)
-        return SG_OK;
-    int category = CUDNN_STATUS_CATEGORY((int)status);
-    cudnn->refused = category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM;
-    return sg_cudnn_failed((int)status, what, __FILE__, __LINE__);
-}
 
 bool sg_cudnn_fell_back(sg_cudnn *cudnn)
 {
@@ -159,7 +150,7 @@ static sg_status move_tensor(sg_cudnn *cudnn, float *tensor, const sg_cudnn_matr
 {
     int h = cudnn->spec.units, gates = m->joined ? SG_CUDNN_GATES : 1; /* moved at once */
     int64_t width = (int64_t)SG_CUDNN_GATES * h;
-    sg_operand operand = cudnn->gpu.operand;
+    sg_operand operand = cudnn->base.gpu.operand;
     for (int g = 0; g < SG_CUDNN_GATES; g += gates) {
         float *columns = tensor + (size_t)g * (size_t)h;
         char *matrix = space + m->offset[g];
@@ -179,7 +170,8 @@ static sg_status move_tensor(sg_cudnn *cudnn, float *tensor, const sg_cudnn_matr
                              .to = columns,
                              .to_stride = width,
                              .to_type = SG_OPERAND_FLOAT};
-        SG_CUDA(sg_kernel_transpose(to_space ? &forth : &back, cudnn->gpu.stream), "transposing weights");
+        SG_CUDA(sg_kernel_transpose(to_space ? &forth : &back, cudnn->base.gpu.stream),
+                "transposing weights");
     }
     return SG_OK;
 }
@@ -187,7 +179,7 @@ static sg_status move_tensor(sg_cudnn *cudnn, float *tensor, const sg_cudnn_matr
 /* All LSTM tensors of `array`, laid out like weights.w, to a space or from it. */
 static sg_status move_all(sg_cudnn *cudnn, float *array, char *space, bool to_space)
 {
-    const sg_weights *w = &cudnn->weights;
+    const sg_weights *w = &cudnn->base.weights;
     for (int layer = 0; layer < cudnn->spec.layers; layer++) {
         const int number[SG_CUDNN_KINDS] = {[SG_CUDNN_INPUT] = w->layout.kernel[layer],
                                             [SG_CUDNN_RECURRENT] = w->layout.recurrent[layer],
@@ -201,17 +193,17 @@ static sg_status move_all(sg_cudnn *cudnn, float *array, char *space, bool to_sp
 
 sg_status sg_cudnn_pack(sg_cudnn *cudnn)
 {
-    if (!cudnn->weights_are_stale)
+    if (!cudnn->base.stale)
         return SG_OK;
-    SG_TRY(sg_gpu_span_begin(&cudnn->gpu, SG_PHASE_PACKING));
-    SG_TRY(move_all(cudnn, cudnn->weights.w, sg_cudnn_data(cudnn, SG_CUDNN_WEIGHTS), true));
-    cudnn->weights_are_stale = false;
-    return sg_gpu_span_end(&cudnn->gpu);
+    SG_TRY(sg_gpu_span_begin(&cudnn->base.gpu, SG_PHASE_PACKING));
+    SG_TRY(move_all(cudnn, cudnn->base.weights.w, sg_cudnn_data(cudnn, SG_CUDNN_WEIGHTS), true));
+    cudnn->base.stale = false;
+    return sg_gpu_span_end(&cudnn->base.gpu);
 }
 
 sg_status sg_cudnn_unpack_gradients(sg_cudnn *cudnn)
 {
-    SG_TRY(sg_gpu_span_begin(&cudnn->gpu, SG_PHASE_PACKING));
-    SG_TRY(move_all(cudnn, cudnn->weights.gradient, sg_cudnn_data(cudnn, SG_CUDNN_GRADIENTS), false));
-    return sg_gpu_span_end(&cudnn->gpu);
+    SG_TRY(sg_gpu_span_begin(&cudnn->base.gpu, SG_PHASE_PACKING));
+    SG_TRY(move_all(cudnn, cudnn->base.weights.gradient, sg_cudnn_data(cudnn, SG_CUDNN_GRADIENTS), false));
+    return sg_gpu_span_end(&cudnn->base.gpu);
 }

@@ -5,13 +5,14 @@ Test files import these fixtures.
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from conftest import ROOT, Sipgpu, settings
+from detector_model import read_answers
 from network import dialogs
 
 PADDINGS = ("post", "mask", "pre")
@@ -44,38 +45,20 @@ def tokens(corpus: Path) -> np.ndarray:
     return dialogs(corpus, DIALOGS)
 
 
-class Score(ctypes.Structure):
-    """sipgpu_score of include/sipgpu/sipgpu.h."""
-
-    _fields_ = [("best_class", ctypes.c_int32), ("probability", ctypes.c_float), ("skewness", ctypes.c_double),
-                ("kurtosis", ctypes.c_double), ("known", ctypes.c_int8), ("below_both", ctypes.c_int8),
-                ("below_either", ctypes.c_int8)]
-
-
-class Options(ctypes.Structure):
-    _fields_ = [("device", ctypes.c_char_p), ("precision", ctypes.c_char_p), ("threads", ctypes.c_int)]
-
-
-def engine_scores(program: Path, model: Path, tokens: np.ndarray) -> np.ndarray:
-    """What libsipgpu, beside the program, says in fp32: a record array of Score."""
-    library = ctypes.CDLL(str(program.parent / "libsipgpu.so"))
-    handle = ctypes.c_void_p()
-    options = Options(b"cpu", b"fp32", 2)
-    assert library.sipgpu_open(ctypes.byref(handle), str(model).encode(), ctypes.byref(options)) == 0
-    rows = np.ascontiguousarray(tokens, np.uint16)
-    lengths = np.count_nonzero(rows, axis=1).astype(np.uint16)
-    scores = (Score * len(rows))()
-    result = library.sipgpu_score_dialogs(handle, rows.ctypes.data_as(ctypes.c_void_p),
-                                          lengths.ctypes.data_as(ctypes.c_void_p), len(rows),
-                                          ctypes.c_size_t(rows.shape[1]), scores)
-    library.sipgpu_close(handle)
-    assert result == 0
-    return np.ctypeslib.as_array(scores)
-
-
 @pytest.fixture(scope="session")
-def scores(sipgpu: Sipgpu, model: Path, tokens: np.ndarray) -> np.ndarray:
-    return engine_scores(sipgpu.program, model, tokens)
+def scores(sipgpu: Sipgpu, model: Path, tokens: np.ndarray,
+           tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """What `score` says of the dialogs in fp32, by column, and `abnormal_either`."""
+    with h5py.File(model) as f:
+        names = [""] + [name.decode() for name in f["alphabet"][()]]
+    path = tmp_path_factory.mktemp("scores") / "dialogs.csv"
+    path.write_text("".join(",".join(names[t] for t in row if t) + "\n" for row in tokens), encoding="utf-8")
+    rows, either = (read_answers(sipgpu.ok("score", "--model", model, "--separator", "comma", "--device", "cpu",
+                                           "--precision", "fp32", "--threads", 2, "--rule", rule, path).out)
+                    for rule in ("both", "either"))
+    columns = {name: np.array([row[name] for row in rows])
+               for name in ("class", "probability", "skewness", "kurtosis", "abnormal")}
+    return columns | {"abnormal_either": np.array([row["abnormal"] for row in either])}
 
 
 def run_example(package: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def save_all(network: Any, folder: Path) -> list[Path]:
 # ---- from sipgpu to Keras ----
 
 
-def test_probabilities(model: Path, exported: Path, tokens: np.ndarray, scores: np.ndarray) -> None:
+def test_probabilities(model: Path, exported: Path, tokens: np.ndarray, scores: dict[str, np.ndarray]) -> None:
     judge = Network.read(model)
     network = keras.models.load_model(exported / "model.keras")
     p = predict(network, judge.one_hot(tokens))

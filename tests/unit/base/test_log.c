@@ -34,11 +34,10 @@ static void a_sink_takes_plain_lines(void **state)
     sg_note("%d runs", 3);
     sg_warn("odd");
     sg_detail("not shown");
-    fputs("a table\n", sg_results());
     sg_progress_end();
     (void)sg_fail(SG_E_IO, "the disk is full");
     sg_log_error();
-    close_sink(&s, "3 runs\nwarning: odd\na table\nsipgpu: the disk is full\n");
+    close_sink(&s, "3 runs\nwarning: odd\nsipgpu: the disk is full\n");
 }
 
 static void progress_is_a_line_now_and_then(void **state)
@@ -76,12 +75,6 @@ static void a_sink_has_a_level_of_its_own(void **state)
     sg_log_set_level(SG_LOG_NORMAL);
 }
 
-static void results_go_to_standard_output(void **state)
-{
-    (void)state;
-    assert_ptr_equal(sg_results(), stdout);
-}
-
 enum { THREADS = 8, LINES = 2000 };
 
 /* Writes LINES lines that hold the thread's number; leaves the text for the test to check. */
@@ -93,7 +86,6 @@ static void *write_lines(void *argument)
     for (int i = 0; i < LINES; i++) {
         sg_note("note %p %d", argument, i);
         sg_progress(true, "progress %p %d", argument, i);
-        fprintf(sg_results(), "result %p %d\n", argument, i);
     }
     (void)sg_fail(SG_E_IO, "error %p", argument);
     sg_log_error();
@@ -107,8 +99,8 @@ static void check_lines(const sink *s)
     const char *at = s->text;
     char wanted[256];
     for (int i = 0; i < LINES; i++) {
-        const int n = snprintf(wanted, sizeof wanted, "note %p %d\nprogress %p %d\nresult %p %d\n",
-                               (const void *)s, i, (const void *)s, i, (const void *)s, i);
+        const int n = snprintf(wanted, sizeof wanted, "note %p %d\nprogress %p %d\n", (const void *)s, i,
+                               (const void *)s, i);
         assert_memory_equal(at, wanted, n);
         at += n;
     }
@@ -123,7 +115,6 @@ static void threads_do_not_mix(void **state)
     sink s[THREADS];
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, write_lines, &s[i]), 0);
-    assert_ptr_equal(sg_results(), stdout); /* sinks of others are not this thread's */
     for (int i = 0; i < THREADS; i++)
         pthread_join(thread[i], NULL);
     for (int i = 0; i < THREADS; i++) {
@@ -138,7 +129,6 @@ int main(void)
         cmocka_unit_test(a_sink_takes_plain_lines),
         cmocka_unit_test(progress_is_a_line_now_and_then),
         cmocka_unit_test(a_sink_has_a_level_of_its_own),
-        cmocka_unit_test(results_go_to_standard_output),
         cmocka_unit_test(threads_do_not_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

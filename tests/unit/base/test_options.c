@@ -10,23 +10,23 @@ typedef struct {
     sg_text_list list;
 } settings;
 
-#define AT(field) offsetof(settings, field)
+#define AT(member) SG_KEY(settings, member)
 
 static const sg_option table[] = {
-    {"first", "flag", SG_OPT_FLAG, AT(flag), "true", 0, 0, NULL, NULL, "a flag", 0},
-    {"first", "whole", SG_OPT_INT, AT(whole), "5", -10, 100, NULL, "N", "a whole number", 0},
-    {"second", "real", SG_OPT_REAL, AT(real), "0.1", 0, 1, NULL, "X", "a number", 0},
-    {"second", "text", SG_OPT_TEXT, AT(text), "none", 0, 0, NULL, "TEXT", "a text", 0},
-    {"second", "choice", SG_OPT_ENUM, AT(choice), "red", 0, 0, "red|green|blue", NULL, "a choice", 0},
+    SG_FLAG(AT(flag), "a flag", .fallback = "true", .section = "first"),
+    SG_INT(AT(whole), "5", -10, 100, "a whole number", .section = "first"),
+    SG_REAL(AT(real), "0.1", 0, 1, "a number", .section = "second"),
+    SG_TEXT(AT(text), "TEXT", "a text", .fallback = "none", .section = "second"),
+    SG_ENUM(AT(choice), "red", "red|green|blue", "a choice", .section = "second"),
     SG_OPTIONS_END,
 };
 
 static const sg_option words_table[] = {
-    {NULL, "dry_run", SG_OPT_FLAG, AT(flag), NULL, 0, 0, NULL, NULL, "a flag", 'n'},
-    {NULL, "seed", SG_OPT_INT, AT(whole), "1", 0, 100, NULL, "S", "a seed", 's'},
-    {NULL, "out", SG_OPT_TEXT, AT(text), "", 0, 0, NULL, "FILE", "a file", 'o'},
-    {NULL, "colour", SG_OPT_ENUM, AT(choice), "red", 0, 0, "red|green|blue", NULL, "a choice", 0},
-    {NULL, "set", SG_OPT_APPEND, AT(list), NULL, 0, 0, NULL, "A=B", "several", 0},
+    SG_FLAG(SG_AT("dry_run", settings, flag), "a flag", .letter = 'n'),
+    SG_INT(SG_AT("seed", settings, whole), "1", 0, 100, "a seed", .argument = "S", .letter = 's'),
+    SG_TEXT(SG_AT("out", settings, text), "FILE", "a file", .letter = 'o'),
+    SG_ENUM(SG_AT("colour", settings, choice), "red", "red|green|blue", "a choice"),
+    SG_LIST(SG_AT("set", settings, list), "A=B", "several"),
     SG_OPTIONS_END,
 };
 
@@ -54,8 +54,8 @@ static void checks_values(void **state)
     assert_fails(SG_E_USAGE, "whole number",
                  sg_options_assign(table, &s, "first.whole=99999999999999999999"));
     assert_fails(SG_E_USAGE, "must be from 0 to 1", sg_options_assign(table, &s, "second.real=1.01"));
-    assert_fails(SG_E_USAGE, "a number is wanted", sg_options_assign(table, &s, "second.real=nan"));
-    assert_fails(SG_E_USAGE, "a number is wanted", sg_options_assign(table, &s, "second.real=inf"));
+    assert_fails(SG_E_USAGE, "expected a number", sg_options_assign(table, &s, "second.real=nan"));
+    assert_fails(SG_E_USAGE, "expected a number", sg_options_assign(table, &s, "second.real=inf"));
     assert_fails(SG_E_USAGE, "true or false", sg_options_assign(table, &s, "first.flag=maybe"));
     assert_fails(SG_E_USAGE, "red|green|blue", sg_options_assign(table, &s, "second.choice=gre"));
     assert_ok(sg_options_assign(table, &s, "second.choice=green"));
@@ -127,7 +127,8 @@ static sg_status parse(settings *s, sg_text_list *words, int argc, const char **
     memset(s, 0, sizeof *s);
     words->count = 0;
     sg_status status = sg_options_defaults(words_table, s);
-    return status == SG_OK ? sg_options_command_line(words_table, s, argc, (char **)argv, words) : status;
+    return status == SG_OK ? sg_options_command_line(words_table, table, s, argc, (char **)argv, words)
+                           : status;
 }
 
 #define PARSE(s, words, ...)                                                           \
@@ -168,10 +169,66 @@ static void refuses_wrong_command_lines(void **state)
     assert_fails(SG_E_USAGE, "did you mean --seed?", PARSE(&s, &words, "--sed", "1"));
     assert_fails(SG_E_USAGE, "--help lists them", PARSE(&s, &words, "--nonsense"));
     assert_fails(SG_E_USAGE, "-x", PARSE(&s, &words, "-x"));
-    assert_fails(SG_E_USAGE, "wants a value (S)", PARSE(&s, &words, "--seed"));
-    assert_fails(SG_E_USAGE, "wants a value (red|green|blue)", PARSE(&s, &words, "--colour"));
+    assert_fails(SG_E_USAGE, "needs a value (S)", PARSE(&s, &words, "--seed"));
+    assert_fails(SG_E_USAGE, "needs a value (red|green|blue)", PARSE(&s, &words, "--colour"));
     assert_fails(SG_E_USAGE, "must be from 0 to 100", PARSE(&s, &words, "--seed", "-1"));
     free(words.items);
+}
+
+static void shows_how_to_set_a_setting(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word, *value, *text;
+    } wrong[] = {
+        {"--whole", "3", "--whole is the setting first.whole: use --set first.whole=3"},
+        {"--whole=3", "x", "--whole is the setting first.whole: use --set first.whole=3"},
+        {"--first.whole", "-n", "--first.whole is the setting first.whole: use --set first.whole=N"},
+        {"--flag", "-n", "--flag is the setting first.flag: use --set first.flag=true"},
+        {"--choice", "-n", "--set second.choice=red|green|blue"},
+        {"--whol", "3", "unknown option --whol; did you mean the setting first.whole: --set first.whole=3?"},
+        {"--first.hole", "3", "did you mean the setting first.whole: --set first.whole=3?"},
+        {"--colou", "red", "unknown option --colou; did you mean --colour?"},
+        {"--dry-rum", "red", "unknown option --dry-rum; did you mean --dry-run?"},
+    };
+    settings s;
+    sg_text_list words = {0};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_fails(SG_E_USAGE, wrong[i].text, PARSE(&s, &words, wrong[i].word, wrong[i].value));
+    assert_fails(SG_E_USAGE, "unknown option --whole; --help lists them",
+                 sg_options_command_line(words_table, NULL, &s, 1, (char *[]){"--whole"}, &words));
+    free(words.items);
+}
+
+static void applies_what_stands_for_settings(void **state)
+{
+    (void)state;
+    static const sg_option shorthand[] = {
+        SG_TEXT(SG_AT("n", settings, text), "N", "the whole number", .setting = "first.whole"),
+        SG_OPTIONS_END,
+    };
+    settings given = {0}, config = {.whole = 4};
+    assert_ok(sg_options_apply(shorthand, &given, table, &config));
+    assert_int_equal(config.whole, 4);
+    strcpy(given.text, "7");
+    assert_ok(sg_options_apply(shorthand, &given, table, &config));
+    assert_int_equal(config.whole, 7);
+    strcpy(given.text, "701");
+    assert_fails(SG_E_USAGE, "first.whole = 701: must be from -10 to 100",
+                 sg_options_apply(shorthand, &given, table, &config));
+}
+
+static void asks_for_required_options(void **state)
+{
+    (void)state;
+    static const sg_option required[] = {
+        SG_TEXT(SG_AT("two_words", settings, text), "FILE", "a file", .required = true),
+        SG_OPTIONS_END,
+    };
+    settings s = {0};
+    assert_fails(SG_E_USAGE, "scan needs --two-words FILE", sg_options_require(required, &s, "scan"));
+    strcpy(s.text, "x");
+    assert_ok(sg_options_require(required, &s, "scan"));
 }
 
 static void prints_help(void **state)
@@ -198,6 +255,9 @@ int main(void)
         cmocka_unit_test(writes_what_it_reads),
         cmocka_unit_test(reads_command_lines),
         cmocka_unit_test(refuses_wrong_command_lines),
+        cmocka_unit_test(shows_how_to_set_a_setting),
+        cmocka_unit_test(applies_what_stands_for_settings),
+        cmocka_unit_test(asks_for_required_options),
         cmocka_unit_test(prints_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #ifndef SG_TEST_DECODING_H
 #define SG_TEST_DECODING_H
 
+#include "capture/capture.h"
 #include "capture/decoder.h"
 #include "packet_writer.h"
 #include "testing.h"

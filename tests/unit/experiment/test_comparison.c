@@ -88,7 +88,7 @@ static void agrees_with_table_6(void **state)
     open_comparison(&c, 2, &d, &all);
     for (int i = 0; i < SG_DETECTORS; i++) {
         const bool network = i < SG_DETECTOR_EXACT_SET;
-        const sg_verdicts *row = sg_verdict_table_find(&all.table, sg_detector_name((sg_detector)i),
+        const sg_verdicts *row = sg_verdict_table_find(&all.table, sg_detector_name((sg_decider)i),
                                                        network ? "1.0" : "-", NULL, SG_COMBINED_NOT);
         assert_non_null(row);
         assert_memory_equal(row->abnormal, d.detector[i].abnormal, RANDOM_CLASSES);

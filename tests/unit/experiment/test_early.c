@@ -126,7 +126,7 @@ static void curves_end_at_whole_dialogs(void **state)
             continue;
         const sg_verdicts *whole = &e.detection.detector[i];
         sg_verdicts end;
-        sg_early_count(&e.early, find(&e, sg_detector_name((sg_detector)i), network ? "1.0" : "-"),
+        sg_early_count(&e.early, find(&e, sg_detector_name((sg_decider)i), network ? "1.0" : "-"),
                        RANDOM_LENGTH, &end);
         assert_true(end.p_d.hits >= whole->p_d.hits && end.p_fa.hits >= whole->p_fa.hits);
         if (i == SG_DETECTOR_EXACT_SET)

@@ -80,7 +80,7 @@ static void sessions_hold_what_the_files_say(void **state)
     assert_false(sg_frozen_has(&frozen, "1.0", 3) || sg_frozen_has(&frozen, "1.1", 1));
     assert_ok(sg_session_open_frozen(&s, &frozen, "1.0", 2, c->corpus_path));
     assert_true(sg_frozen_is_of(&frozen, &s.corpus));
-    assert_int_equal(s.model.epoch, 1);
+    assert_int_equal(s.model->epoch, 1);
     assert_string_equal(s.device, "cpu");
     for (int j = 0; j < SMALL_CLASSES; j++) {
         assert_int_equal(s.outputs.argmax[j], SMALL_CLASSES - 1 - j);

@@ -3,8 +3,8 @@
 #define SIPM_CASE_H
 
 #include "base/philox.h"
+#include "detect/outputs.h"
 #include "detect/prefix_limits.h"
-#include "detect/prefix_outputs.h"
 #include "export/sipm_image.h"
 #include "sipdetect/sipm_format.h"
 #include "sipgpu/sipdetect.h"
@@ -97,7 +97,7 @@ static inline void case_open(sipm_case *c, sg_weights weights, const sg_spec *sp
     assert_ok(sg_prefix_limits_fit(m, c->engine));
     assert_ok(sg_prefixes_open(&c->prefixes, m->class_sequence, m->class_length, m->class_train,
                                m->spec.classes, m->spec.max_length));
-    assert_ok(sg_prefix_outputs_run(c->engine, &m->spec, c->prefixes, NULL, &c->scores));
+    assert_ok(sg_outputs_run_prefixes(c->engine, &m->spec, c->prefixes, NULL, &c->scores));
     /* Limits amid the scores, so that there are answers of both kinds. */
     const int middle = c->scores.count / 2;
     m->has_thresholds = m->has_kmeans = true;

@@ -84,9 +84,9 @@ static void test_wrong_values(void **state)
     } wrong[] = {{"[train]\nepochs = 0\n", "f:2: train.epochs = 0: must be from 1"},
                  {"[train]\nepoch = 3\n", "did you mean train.epochs?"},
                  {"[trian]\nepochs = 3\n", "did you mean [train]?"},
-                 {"[train]\nlearning_rate = nan\n", "a number is wanted"},
+                 {"[train]\nlearning_rate = nan\n", "expected a number"},
                  {"[train]\nbatch_size = -5\n", "must be from 1"},
-                 {"[train]\nbatch_size = 93.5\n", "a whole number is wanted"},
+                 {"[train]\nbatch_size = 93.5\n", "expected a whole number"},
                  {"[model]\npadding = left\n", "post|mask|pre"},
                  {"[model]\ndropout = 1\n", "must be from 0 to 0.99"},
                  {"[model]\nlearning_rate = 1\n", "did you mean train.learning_rate?"},
@@ -107,25 +107,39 @@ static void test_wrong_values(void **state)
 static void test_shipped_files(void **state)
 {
     (void)state;
-    static const char *const names[] = {"model1.0",
-                                        "model1.1",
-                                        "model2.0",
-                                        "model2.1",
-                                        "batch93/model1.0",
-                                        "batch93/model2.1",
-                                        "paper-literal/model1.0",
-                                        "paper-literal/model2.1-batch93",
-                                        "small",
-                                        "quickstart",
-                                        "experiment"};
+    static const char *const names[] = {"model1.0", "model1.1",   "model2.0",  "model2.1",
+                                        "small",    "quickstart", "experiment"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[512];
         sg_config c;
         snprintf(path, sizeof path, "%s/../../configs/%s.ini", SG_TEST_DATA, names[i]);
         assert_ok(sg_config_defaults(&c));
         assert_ok(sg_options_read_ini(sg_config_table, &c, path));
-        bool literal = strstr(names[i], "literal") != NULL;
-        assert_true((c.forget_bias == 1 && c.learning_rate == 0.001 && c.clip_norm == 0) == literal);
+        assert_true(c.forget_bias == 5 && c.learning_rate < 0.0021 && c.clip_norm == 1);
+    }
+}
+
+/* The changes that configs/model*.ini make to the printed settings, and nothing else, are taken back. */
+static void test_overrides(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"model2.1", "paper-literal", "batch93"};
+    static const char *const differs[] = {
+        "model.forget_bias, train.last_batch, train.learning_rate, train.lr_schedule, train.clip_norm",
+        "",
+        "train.batch_size",
+    };
+    sg_config c, printed;
+    char path[512], names[512];
+    assert_ok(sg_config_defaults(&c));
+    assert_ok(sg_config_defaults(&printed));
+    assert_ok(sg_config_set_model(&printed, "2.1"));
+    assert_ok(sg_options_assign(sg_config_table, &printed, "data.corpus=corpora/paper.h5"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/../../configs/%s.ini", SG_TEST_DATA, files[i]);
+        assert_ok(sg_options_read_ini(sg_config_table, &c, path));
+        sg_options_differences(sg_config_table, &c, &printed, NULL, names, sizeof names);
+        assert_string_equal(names, differs[i]);
     }
 }
 
@@ -134,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),        cmocka_unit_test(test_models),
         cmocka_unit_test(test_text_reads_back), cmocka_unit_test(test_long_values),
-        cmocka_unit_test(test_wrong_values),    cmocka_unit_test(test_shipped_files)};
+        cmocka_unit_test(test_wrong_values),    cmocka_unit_test(test_shipped_files),
+        cmocka_unit_test(test_overrides)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

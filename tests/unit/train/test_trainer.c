@@ -58,7 +58,8 @@ static sg_status train_in(const fixture *f, const char *folder, bool resume, sig
                           sg_trained *trained)
 {
     volatile sig_atomic_t flag = stop;
-    sg_training training = {&f->config, &f->corpus, folder, resume, &flag};
+    sg_training training = {
+        .config = &f->config, .corpus = &f->corpus, .folder = folder, .resume = resume, .stop = &flag};
     return sg_train(&training, trained);
 }
 
@@ -126,6 +127,29 @@ static void test_resume_is_exact(void **state)
     free(y);
     sg_model_free(&a.model);
     sg_model_free(&b.model);
+}
+
+/* What other threads are told: where a sitting began, and where it is. */
+static void test_progress(void **state)
+{
+    fixture *f = *state;
+    static const volatile sig_atomic_t never = 0;
+    sg_training_progress progress = {0};
+    sg_training training = {.config = &f->config,
+                            .corpus = &f->corpus,
+                            .folder = f->folder,
+                            .stop = &never,
+                            .progress = &progress};
+    sg_trained trained;
+    f->config.epochs = 2;
+    f->config.checkpoint_every = 1;
+    for (int sitting = 0; sitting < 2; sitting++, f->config.epochs = 5) {
+        training.resume = sitting > 0;
+        assert_ok(sg_train(&training, &trained));
+        assert_int_equal(progress.before, sitting ? 2 : 0);
+        assert_int_equal(progress.done, f->config.epochs);
+        sg_model_free(&trained.model);
+    }
 }
 
 /* A longer run with a constant rate goes on from a shorter one as if it had been asked for at once. */
@@ -283,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {WITH_FIXTURE(test_learns),
                                        WITH_FIXTURE(test_resume_is_exact),
+                                       WITH_FIXTURE(test_progress),
                                        WITH_FIXTURE(test_extend),
                                        WITH_FIXTURE(test_changed_settings),
                                        WITH_FIXTURE(test_divergence),

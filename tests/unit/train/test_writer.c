@@ -262,7 +262,7 @@ static void *train_run(void *context)
 {
     runner *r = context;
     static const volatile sig_atomic_t never = 0;
-    sg_training training = {&r->config, &corpus, r->folder, false, &never};
+    sg_training training = {.config = &r->config, .corpus = &corpus, .folder = r->folder, .stop = &never};
     r->status = sg_train(&training, &r->trained);
     snprintf(r->error, sizeof r->error, "%s", r->status == SG_OK ? "" : sg_error_text());
     return NULL;

@@ -1,6 +1,7 @@
 #include "alert_case.h"
 #include "base/log.h"
 #include "watch/alert_forms.h"
+#include "watch/alert_outlets.h"
 
 #include <cjson/cJSON.h>
 #include <sys/stat.h>

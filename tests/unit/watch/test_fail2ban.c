@@ -1,5 +1,6 @@
 #include "alert_case.h"
 #include "watch/alert_forms.h"
+#include "watch/alert_outlets.h"
 
 #include <unistd.h>
 

@@ -19,7 +19,7 @@ typedef struct {
 
 typedef struct {
     char call_id[CALL_ID_MAX];
-    sg_verdict verdict;
+    sg_outcome outcome;
     sg_end end;
     int length, position;
     sg_reason reason;
@@ -61,7 +61,7 @@ static void on_ended(void *context, const sg_followed *f)
     run *r = context;
     assert_in_range(r->ends, 0, SEEN_MAX - 1);
     seen_end *e = &r->end[r->ends++];
-    *e = (seen_end){.verdict = f->verdict,
+    *e = (seen_end){.outcome = f->outcome,
                     .end = f->end,
                     .length = f->length,
                     .position = f->alert_position,
@@ -74,7 +74,6 @@ static run *new_run(void)
     run *r = calloc(1, sizeof *r);
     sg_follow_defaults(&r->options);
     r->options.detectors = SG_WATCH_NETWORK;
-    r->options.engine = (sg_engine_options){.device = SG_DEVICE_CPU, .threads = 1};
     r->options.quiet_us = 0;
     r->options.alerted = on_alert;
     r->options.ended = on_ended;
@@ -83,12 +82,18 @@ static run *new_run(void)
     return r;
 }
 
+static sg_status open_follow(run *r, sg_model *model)
+{
+    sg_detector *detector;
+    assert_ok(open_detector(&detector, model));
+    return sg_follow_open(&r->follow, detector, &r->options);
+}
+
 static void open_run(run *r, double going_on, double over)
 {
     sg_model model;
     make_model(&model, LONGEST, going_on, over);
-    assert_ok(sg_follow_open(&r->follow, &model, &r->options));
-    assert_null(model.class_sequence); /* taken over */
+    assert_ok(open_follow(r, &model));
 }
 
 static run *start(unsigned detectors, double going_on, double over)
@@ -187,11 +192,11 @@ static void known_dialogs_raise_nothing(void **state)
     assert_ok(sg_follow_flush(r->follow));
     sg_follow_counts c = counts_of(r);
     assert_int_equal(r->alerts, 0);
-    assert_true(c.verdict[SG_VERDICT_KNOWN] == 3 && c.verdict[SG_VERDICT_PREFIX] == 2);
+    assert_true(c.outcome[SG_OUTCOME_KNOWN] == 3 && c.outcome[SG_OUTCOME_PREFIX] == 2);
     assert_true(c.messages == 17 && c.prefix_hits == 17 && c.scored == 0 && c.cache_hits == 0);
     assert_int_equal(end_of(r, "call")->end, SG_END_COMPLETE);
     assert_int_equal(end_of(r, "begun")->end, SG_END_FLUSHED);
-    assert_string_equal(sg_verdict_name(SG_VERDICT_NEW), "new");
+    assert_string_equal(sg_outcome_name(SG_OUTCOME_NEW), "new");
     finish(r);
 }
 
@@ -210,8 +215,8 @@ static void an_alert_is_raised_where_a_dialog_leaves(void **state)
                 r->alert[0].reason == SG_REASON_SEQUENCE);
     assert_true(r->alert[1].position == 3);
     const seen_end *e = end_of(r, "skips");
-    assert_true(e->verdict == SG_VERDICT_ABNORMAL && e->position == 3 && e->length == 6);
-    assert_int_equal(end_of(r, "known")->verdict, SG_VERDICT_KNOWN);
+    assert_true(e->outcome == SG_OUTCOME_ABNORMAL && e->position == 3 && e->length == 6);
+    assert_int_equal(end_of(r, "known")->outcome, SG_OUTCOME_KNOWN);
     finish(r);
 }
 
@@ -231,8 +236,8 @@ static void a_whole_dialog_is_judged_at_its_end(void **state)
         assert_int_equal(r->alerts, 1);
         assert_string_equal(r->alert[0].call_id, "refused");
         assert_int_equal(r->alert[0].position, 5);
-        assert_int_equal(end_of(r, "refused")->verdict, SG_VERDICT_ABNORMAL);
-        assert_int_equal(end_of(r, "cut off")->verdict, SG_VERDICT_NEW);
+        assert_int_equal(end_of(r, "refused")->outcome, SG_OUTCOME_ABNORMAL);
+        assert_int_equal(end_of(r, "cut off")->outcome, SG_OUTCOME_NEW);
         finish(r);
     }
 }
@@ -248,7 +253,7 @@ static void the_rule_of_moments(void **state)
         for (int k = 0; k < LONGEST; k++)
             model.prefix_limit[k].kurtosis = LENIENT;
         model.lambda_kurtosis = LENIENT;
-        assert_ok(sg_follow_open(&r->follow, &model, &r->options));
+        assert_ok(open_follow(r, &model));
         SEND(r, "new", OPTIONS, OK, OK);
         assert_ok(sg_follow_flush(r->follow));
         assert_int_equal(r->alerts, rule == SG_RULE_EITHER);
@@ -272,7 +277,7 @@ static void a_beginning_is_scored_once(void **state)
     SEND(r, "long", OPTIONS, OK, OK, OK, OK, OK, OK, OK, OK);
     assert_int_equal(counts_of(r).too_long, 2);
     assert_ok(sg_follow_flush(r->follow));
-    assert_int_equal(counts_of(r).verdict[SG_VERDICT_NEW], 51);
+    assert_int_equal(counts_of(r).outcome[SG_OUTCOME_NEW], 51);
     finish(r);
 }
 
@@ -292,7 +297,7 @@ static void one_alert_a_dialog(void **state)
     assert_ok(sg_follow_flush(r->follow));
     assert_int_equal(r->alerts, 8192 + 6);
     assert_int_equal(end_of(r, "first")->position, 3);
-    assert_int_equal(counts_of(r).verdict[SG_VERDICT_ABNORMAL], 8192 + 6);
+    assert_int_equal(counts_of(r).outcome[SG_OUTCOME_ABNORMAL], 8192 + 6);
     finish(r);
 }
 
@@ -312,7 +317,7 @@ static void types_the_model_does_not_know(void **state)
     assert_int_equal(r->alerts, 2);
     assert_true(r->alert[0].reason == SG_REASON_TYPE && r->alert[0].position == 0);
     assert_true(r->alert[1].reason == SG_REASON_TYPE && r->alert[1].position == 2);
-    assert_true(end_of(r, "verb")->verdict == SG_VERDICT_ABNORMAL && end_of(r, "verb")->length == 0);
+    assert_true(end_of(r, "verb")->outcome == SG_OUTCOME_ABNORMAL && end_of(r, "verb")->length == 0);
     assert_int_equal(counts_of(r).scored, 0);
     finish(r);
 }
@@ -369,7 +374,7 @@ static void what_sources_do(void **state)
     sg_follow_counts c = counts_of(r);
     assert_true(c.alerts[SG_REASON_FLOOD] == 1 && c.alerts[SG_REASON_SCAN] == 1);
     assert_ok(sg_follow_flush(r->follow));
-    assert_int_equal(counts_of(r).verdict[SG_VERDICT_ABNORMAL], 0); /* no dialog of its own is at fault */
+    assert_int_equal(counts_of(r).outcome[SG_OUTCOME_ABNORMAL], 0); /* no dialog of its own is at fault */
     finish(r);
 }
 
@@ -416,7 +421,7 @@ static void live_and_offline_agree(void **state)
         sg_follow_counts a = counts_of(runs[0]), b = counts_of(runs[i]);
         assert_int_equal(runs[i]->alerts, runs[0]->alerts);
         assert_memory_equal(runs[i]->alert, runs[0]->alert, (size_t)runs[0]->alerts * sizeof(seen_alert));
-        assert_memory_equal(a.verdict, b.verdict, sizeof a.verdict);
+        assert_memory_equal(a.outcome, b.outcome, sizeof a.outcome);
         assert_true(b.shed == 0 && b.waiting == 0);
     }
     assert_true(counts_of(runs[0]).alerts[SG_REASON_SEQUENCE] > 20);
@@ -448,7 +453,7 @@ static void a_flood_is_shed(void **state)
     assert_ok(sg_follow_flush(r->follow));
     c = counts_of(r);
     assert_int_equal(r->ends, c.tracker.begun);
-    assert_int_equal(c.verdict[0] + c.verdict[1] + c.verdict[2] + c.verdict[3], c.tracker.begun);
+    assert_int_equal(c.outcome[0] + c.outcome[1] + c.outcome[2] + c.outcome[3], c.tracker.begun);
     finish(r);
 }
 
@@ -457,9 +462,10 @@ static void a_flood_is_shed(void **state)
 static void reload(run *r, int longest, double going_on, double over)
 {
     sg_model model;
+    sg_detector *detector;
     make_model(&model, longest, going_on, over);
-    assert_ok(sg_follow_reload(r->follow, &model));
-    assert_null(model.class_sequence);
+    assert_ok(open_detector(&detector, &model));
+    assert_ok(sg_follow_reload(r->follow, detector));
 }
 
 static void reload_keeps_dialogs(void **state)
@@ -481,9 +487,9 @@ static void reload_keeps_dialogs(void **state)
         assert_ok(sg_follow_flush(r->follow));
         sg_follow_counts c = counts_of(r);
         assert_true(c.messages == 10 && c.tracker.begun == 3 && r->ends == 3);
-        assert_int_equal(end_of(r, "new")->verdict, SG_VERDICT_ABNORMAL);
+        assert_int_equal(end_of(r, "new")->outcome, SG_OUTCOME_ABNORMAL);
         assert_int_equal(end_of(r, "new")->length, 4);
-        assert_int_equal(end_of(r, "known")->verdict, SG_VERDICT_KNOWN);
+        assert_int_equal(end_of(r, "known")->outcome, SG_OUTCOME_KNOWN);
         assert_int_equal(end_of(r, "odd")->reason, SG_REASON_TYPE);
         finish(r);
     }
@@ -510,7 +516,7 @@ static void reload_keeps_what_waits(void **state)
             scored = counts_of(r).scored;
         }
         assert_ok(sg_follow_flush(r->follow));
-        assert_true(r->ends == 70 && counts_of(r).verdict[SG_VERDICT_ABNORMAL] == 70);
+        assert_true(r->ends == 70 && counts_of(r).outcome[SG_OUTCOME_ABNORMAL] == 70);
         assert_true(r->alerts == 70 && counts_of(r).shed == 0);
         for (int i = 0; i < 70; i++)
             assert_int_equal(r->alert[i].position, 1);
@@ -545,7 +551,7 @@ static void reload_with_a_shorter_model(void **state)
         assert_int_equal(r->ends, 3);
         assert_true(has_alert(r, "short") && counts_of(r).too_long == 1);
         for (int i = 0; i < r->ends; i++) /* of the others, it depends on which model came to it */
-            assert_int_equal(r->end[i].verdict == SG_VERDICT_ABNORMAL, has_alert(r, r->end[i].call_id));
+            assert_int_equal(r->end[i].outcome == SG_OUTCOME_ABNORMAL, has_alert(r, r->end[i].call_id));
         assert_true(end_of(r, "refused")->length == 7 && end_of(r, "long")->length == 5);
         finish(r);
     }
@@ -567,13 +573,12 @@ static void reload_refuses_what_does_not_fit(void **state)
             model.collapsed = true;
         else if (fault == 3)
             model.has_thresholds = false;
-        sg_prefix_limit *limits = model.prefix_limit;
-        model.prefix_limit = fault == 4 ? NULL : limits;
+        free(fault == 4 ? model.prefix_limit : NULL);
+        model.prefix_limit = fault == 4 ? NULL : model.prefix_limit;
+        sg_detector *detector;
+        assert_ok(open_detector(&detector, &model));
         assert_fails(SG_E_CONFIG, fault < 3 ? "another alphabet" : "train.prefix_limits",
-                     sg_follow_reload(r->follow, &model));
-        assert_non_null(model.class_sequence); /* still the caller's */
-        model.prefix_limit = limits;
-        sg_model_free(&model);
+                     sg_follow_reload(r->follow, detector));
     }
     SEND(r, "new", OPTIONS, OK, OK);
     assert_ok(sg_follow_flush(r->follow));
@@ -591,15 +596,12 @@ static void models_that_do_not_do(void **state)
     make_model(&model, LONGEST, STRICT, STRICT);
     free(model.prefix_limit);
     model.prefix_limit = NULL;
-    assert_fails(SG_E_CONFIG, "train.prefix_limits", sg_follow_open(&r->follow, &model, &r->options));
+    assert_fails(SG_E_CONFIG, "train.prefix_limits", open_follow(r, &model));
     assert_null(r->follow);
-    make_model(&model, LONGEST, STRICT, STRICT);
-    strcpy(model.type_rule, "paper/9");
-    assert_fails(SG_E_CONFIG, "paper/9", sg_follow_open(&r->follow, &model, &r->options));
     r->options.detectors = SG_WATCH_PREFIXES; /* the network is not asked: no limits are needed */
     make_model(&model, LONGEST, STRICT, STRICT);
     model.has_thresholds = false;
-    assert_ok(sg_follow_open(&r->follow, &model, &r->options));
+    assert_ok(open_follow(r, &model));
     SEND(r, "new", OPTIONS, OK, OK);
     assert_true(r->alerts == 1 && r->alert[0].reason == SG_REASON_PREFIX && r->alert[0].position == 3);
     assert_ok(sg_follow_flush(r->follow));

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "testing.h"
+#include "watch/http.h"
 #include "watch/metrics.h"
 
 #include <arpa/inet.h>

@@ -1,19 +1,19 @@
-/* Cases come back scored and in order; what finds no room is handed back; a failing engine is told of. */
+/* Requests come back scored and in order; what finds no room is handed back; a failing engine is told of. */
 #include "watch/score_queue.h"
 
 #include "network_case.h"
 #include <unistd.h>
 
 typedef struct {
-    sg_model model;
-    sg_engine *engine;
+    sg_detector *detector;
 } fixture;
 
 static int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
-    make_model(&f->model, LONGEST, 0, 0);
-    f->engine = open_engine(&f->model);
+    sg_model model;
+    make_model(&model, LONGEST, 0, 0);
+    assert_ok(open_detector(&f->detector, &model));
     *state = f;
     return 0;
 }
@@ -22,21 +22,20 @@ static int tear_down(void **state)
 {
     fixture *f = *state;
     memory_is_short = false;
-    sg_engine_close(f->engine);
-    sg_model_free(&f->model);
+    sg_detector_close(f->detector);
     free(f);
     return 0;
 }
 
-static sg_score_queue *open_cases(const fixture *f, int batch, int queue, bool live)
+static sg_score_queue *open_queue(const fixture *f, int batch, int waiting_max, bool live)
 {
-    sg_score_queue *cases;
-    assert_ok(sg_score_queue_open(&cases, f->engine, &f->model.spec, batch, queue, live));
-    return cases;
+    sg_score_queue *queue;
+    assert_ok(sg_score_queue_open(&queue, f->detector, batch, waiting_max, live));
+    return queue;
 }
 
-/* Case number `serial`: its messages follow from the number. */
-static sg_score_request make_case(uint64_t serial)
+/* Request number `serial`: its messages follow from the number. */
+static sg_score_request make_request(uint64_t serial)
 {
     sg_score_request c = {.serial = serial, .length = 1 + (int)(serial % LONGEST)};
     c.call_id = strdup("call");
@@ -47,34 +46,32 @@ static sg_score_request make_case(uint64_t serial)
     return c;
 }
 
-static void add(sg_score_queue *cases, uint64_t serial)
+static void add(sg_score_queue *queue, uint64_t serial)
 {
-    sg_score_request c = make_case(serial);
-    assert_ok(sg_score_queue_add(cases, &c));
+    sg_score_request c = make_request(serial);
+    assert_ok(sg_score_queue_add(queue, &c));
     assert_null(c.call_id);
 }
 
-/* The next case, which must be that one, with the score that it has by itself.  No batch is running: the
- * engine is used here. */
-static void expect(const fixture *f, sg_score_queue *cases, uint64_t serial)
+/* The next request, which must be that one, with the score that it has by itself.  No batch is running: the
+ * detector is asked here. */
+static void expect(const fixture *f, sg_score_queue *queue, uint64_t serial)
 {
     sg_score_request c;
-    sg_score score;
-    uint16_t padded[LONGEST] = {0}, length;
-    assert_true(sg_score_queue_next(cases, &c));
+    sg_verdict alone;
+    assert_true(sg_score_queue_next(queue, &c));
     assert_int_equal(c.serial, serial);
-    length = (uint16_t)c.length;
-    memcpy(padded, c.types, (size_t)c.length * sizeof *padded);
-    assert_ok(sg_score_run(f->engine, &f->model.spec, padded, &length, 1, &score));
-    assert_true(fabs(score.skewness - c.score.skewness) < 1e-5);
-    assert_true(fabs(score.kurtosis - c.score.kurtosis) < 1e-5);
+    const sg_dialog_types types = {c.types, c.length};
+    assert_ok(sg_detector_judge(f->detector, &types, 1, &alone));
+    assert_true(fabs(alone.skewness - c.verdict.skewness) < 1e-5);
+    assert_true(fabs(alone.kurtosis - c.verdict.kurtosis) < 1e-5);
     sg_score_request_free(&c);
 }
 
-static sg_score_queue_counts counts_of(sg_score_queue *cases)
+static sg_score_queue_counts counts_of(sg_score_queue *queue)
 {
     sg_score_queue_counts counts;
-    sg_score_queue_counts_now(cases, &counts);
+    sg_score_queue_counts_now(queue, &counts);
     return counts;
 }
 
@@ -82,36 +79,36 @@ static void offline_a_full_batch_is_scored_in_place(void **state)
 {
     fixture *f = *state;
     sg_score_request c;
-    sg_score_queue *cases = open_cases(f, 3, 10, false);
-    add(cases, 1);
-    add(cases, 2);
-    assert_false(sg_score_queue_next(cases, &c));
-    assert_int_equal(counts_of(cases).waiting, 2);
-    add(cases, 3);
-    add(cases, 4);
+    sg_score_queue *queue = open_queue(f, 3, 10, false);
+    add(queue, 1);
+    add(queue, 2);
+    assert_false(sg_score_queue_next(queue, &c));
+    assert_int_equal(counts_of(queue).waiting, 2);
+    add(queue, 3);
+    add(queue, 4);
     for (uint64_t serial = 1; serial <= 3; serial++)
-        expect(f, cases, serial);
-    assert_false(sg_score_queue_next(cases, &c));
-    assert_ok(sg_score_queue_finish(cases));
-    expect(f, cases, 4);
-    sg_score_queue_counts counts = counts_of(cases);
+        expect(f, queue, serial);
+    assert_false(sg_score_queue_next(queue, &c));
+    assert_ok(sg_score_queue_finish(queue));
+    expect(f, queue, 4);
+    sg_score_queue_counts counts = counts_of(queue);
     assert_true(counts.scored == 4 && counts.batches == 2 && counts.shed == 0 && counts.waiting == 0);
     assert_true(counts.seconds >= 0);
-    sg_score_queue_close(cases);
+    sg_score_queue_close(queue);
 }
 
 static void live_all_come_back_in_order(void **state)
 {
     enum { COUNT = 300 };
     fixture *f = *state;
-    sg_score_queue *cases = open_cases(f, 8, COUNT, true);
+    sg_score_queue *queue = open_queue(f, 8, COUNT, true);
     for (uint64_t serial = 1; serial <= COUNT; serial++)
-        add(cases, serial);
-    assert_ok(sg_score_queue_finish(cases));
+        add(queue, serial);
+    assert_ok(sg_score_queue_finish(queue));
     for (uint64_t serial = 1; serial <= COUNT; serial++)
-        expect(f, cases, serial);
-    assert_int_equal(counts_of(cases).scored, COUNT);
-    sg_score_queue_close(cases);
+        expect(f, queue, serial);
+    assert_int_equal(counts_of(queue).scored, COUNT);
+    sg_score_queue_close(queue);
 }
 
 /* Nobody takes what is scored: the thread stops when there is no room, the queue fills up, and the oldest
@@ -122,45 +119,45 @@ static void the_oldest_is_shed(void **state)
     fixture *f = *state;
     sg_score_request c = {0};
     uint64_t serial = 0, shed = 0, next = 1;
-    sg_score_queue *cases = open_cases(f, BATCH, QUEUE, true);
+    sg_score_queue *queue = open_queue(f, BATCH, QUEUE, true);
     while (!shed && serial < 100) {
-        c = make_case(++serial);
-        assert_ok(sg_score_queue_add(cases, &c));
+        c = make_request(++serial);
+        assert_ok(sg_score_queue_add(queue, &c));
         shed = c.call_id ? c.serial : 0;
-        assert_ok(sg_score_queue_finish(cases)); /* as far as there is room */
+        assert_ok(sg_score_queue_finish(queue)); /* as far as there is room */
     }
     assert_int_equal(shed, serial - QUEUE); /* QUEUE wait behind it */
     assert_in_range(shed, QUEUE, QUEUE + BATCH + 1);
-    assert_int_equal(counts_of(cases).shed, 1);
+    assert_int_equal(counts_of(queue).shed, 1);
     sg_score_request_free(&c);
     while (next <= serial) {
         sg_score_request done;
-        assert_ok(sg_score_queue_finish(cases));
-        while (sg_score_queue_next(cases, &done)) {
+        assert_ok(sg_score_queue_finish(queue));
+        while (sg_score_queue_next(queue, &done)) {
             next += next == shed;
             assert_int_equal(done.serial, next++);
             sg_score_request_free(&done);
         }
     }
-    assert_int_equal(counts_of(cases).scored, serial - 1);
-    sg_score_queue_close(cases);
+    assert_int_equal(counts_of(queue).scored, serial - 1);
+    sg_score_queue_close(queue);
 }
 
 static void what_waits_can_be_withdrawn(void **state)
 {
     fixture *f = *state;
     sg_score_request c;
-    sg_score_queue *cases = open_cases(f, 4, 10, false);
+    sg_score_queue *queue = open_queue(f, 4, 10, false);
     for (uint64_t serial = 1; serial <= 6; serial++)
-        add(cases, serial);
+        add(queue, serial);
     for (uint64_t serial = 5; serial <= 6; serial++) {
-        assert_true(sg_score_queue_withdraw(cases, &c));
+        assert_true(sg_score_queue_withdraw(queue, &c));
         assert_int_equal(c.serial, serial);
         sg_score_request_free(&c);
     }
-    assert_false(sg_score_queue_withdraw(cases, &c));
-    expect(f, cases, 1);
-    sg_score_queue_close(cases); /* with cases 2 to 4 in it */
+    assert_false(sg_score_queue_withdraw(queue, &c));
+    expect(f, queue, 1);
+    sg_score_queue_close(queue); /* with requests 2 to 4 in it */
     sg_score_queue_close(NULL);
 }
 
@@ -169,11 +166,11 @@ static void withdrawing_keeps_the_order(void **state)
 {
     enum { COUNT = 400, LEISURE_US = 20000 };
     sg_score_request c;
-    sg_score_queue *cases = open_cases(*state, 4, COUNT, true);
+    sg_score_queue *queue = open_queue(*state, 4, COUNT, true);
     for (uint64_t serial = 1; serial <= COUNT; serial++)
-        add(cases, serial);
+        add(queue, serial);
     uint64_t first = COUNT + 1, withdrawn = 0, scored = 0;
-    for (; sg_score_queue_withdraw(cases, &c); withdrawn++) {
+    for (; sg_score_queue_withdraw(queue, &c); withdrawn++) {
         first = withdrawn == 0 ? c.serial : first;
         assert_int_equal(c.serial, first + withdrawn);
         sg_score_request_free(&c);
@@ -181,43 +178,43 @@ static void withdrawing_keeps_the_order(void **state)
             usleep(LEISURE_US);
     }
     assert_int_equal(first + withdrawn, COUNT + 1);
-    assert_ok(sg_score_queue_finish(cases));
-    while (sg_score_queue_next(cases, &c)) {
+    assert_ok(sg_score_queue_finish(queue));
+    while (sg_score_queue_next(queue, &c)) {
         assert_int_equal(c.serial, ++scored);
         sg_score_request_free(&c);
     }
     assert_int_equal(scored, first - 1);
-    sg_score_queue_close(cases);
+    sg_score_queue_close(queue);
 }
 
 static void closing_drops_what_waits(void **state)
 {
     for (int live = 0; live <= 1; live++) {
-        sg_score_queue *cases = open_cases(*state, 16, 64, live);
+        sg_score_queue *queue = open_queue(*state, 16, 64, live);
         for (uint64_t serial = 1; serial <= 40; serial++)
-            add(cases, serial);
-        sg_score_queue_close(cases);
+            add(queue, serial);
+        sg_score_queue_close(queue);
     }
 }
 
 static void a_failing_engine_is_told_of(void **state)
 {
     fixture *f = *state;
-    sg_score_request c = make_case(1);
+    sg_score_request c = make_request(1);
     memory_is_short = true;
-    sg_score_queue *cases = open_cases(f, 1, 4, false);
-    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_add(cases, &c));
-    assert_false(sg_score_queue_next(cases, &c));
-    assert_int_equal(counts_of(cases).scored, 0);
-    sg_score_queue_close(cases);
+    sg_score_queue *queue = open_queue(f, 1, 4, false);
+    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_add(queue, &c));
+    assert_false(sg_score_queue_next(queue, &c));
+    assert_int_equal(counts_of(queue).scored, 0);
+    sg_score_queue_close(queue);
 
-    cases = open_cases(f, 1, 4, true);
-    assert_ok(sg_score_queue_check(cases));
-    add(cases, 1);
-    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_finish(cases));
+    queue = open_queue(f, 1, 4, true);
+    assert_ok(sg_score_queue_check(queue));
+    add(queue, 1);
+    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_finish(queue));
     memory_is_short = false;
-    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_check(cases)); /* it stays said */
-    sg_score_queue_close(cases);
+    assert_fails(SG_E_MEMORY, "sequences to score", sg_score_queue_check(queue)); /* it stays said */
+    sg_score_queue_close(queue);
 }
 
 int main(void)

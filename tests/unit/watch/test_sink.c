@@ -263,7 +263,7 @@ static void a_slow_socket_peer_loses_whole_lines(void **state)
     }
     assert_true(sg_seconds() - start < 5);
     assert_true(place.lost > 100);
-    assert_true(place.pending_length <= SG_ALERT_PENDING);
+    assert_true(place.pending_length <= SG_SINK_PENDING);
     /* The peer dies in the midst of a line: the next one begins with a whole line. */
     assert_true(place.pending_length > 0);
     bool mid_line = place.mid_line;
