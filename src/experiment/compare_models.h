@@ -1,5 +1,5 @@
-/* experiment_compare.h: an experiment's runs beside the detectors without a network (comparison.csv), and on
- * dialogs that are not over (early.csv); used by experiment_results.c, run by run.
+/* compare_models.h: an experiment's runs beside the detectors without a network (comparison.csv), and on
+ * dialogs that are not over (early.csv); used by results.c, run by run.
  *
  * A run of one seed stands in the tables for the first seed of each model; with more than one, so do all runs
  * of a model together; with more than one model, so do the runs of all models, under the name "all".
