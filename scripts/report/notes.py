@@ -9,7 +9,7 @@ from report import paper
 from report.results import Results, read_ini
 from report.style import plural
 
-LITERAL = Path(__file__).resolve().parents[2] / "configs" / "paper-literal"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def base_of(model: str) -> str:
@@ -18,9 +18,9 @@ def base_of(model: str) -> str:
 
 
 def literal_settings(model: str) -> dict[str, str]:
-    """Settings of a model exactly as printed."""
-    path = LITERAL / f"model{base_of(model)}.ini"
-    return read_ini(path) if path.exists() else {}
+    """Settings of a model exactly as printed: its configuration, and what paper-literal.ini puts in place of it."""
+    paths = (CONFIGS / f"model{base_of(model)}.ini", CONFIGS / "paper-literal.ini")
+    return {key: value for path in paths for key, value in read_ini(path).items()} if all(p.exists() for p in paths) else {}
 
 
 def differing(results: Results, model: str) -> list[tuple[str, str, str]]:

@@ -81,10 +81,9 @@ def verdict(results: Results) -> list[str]:
     said = []
     test = find(results.table5.rows, split="test", model=model)
     if test and test["mean"] and test["ceiling"]:
-        at = "at its ceiling, which is" if percent(test["mean"]) == percent(test["ceiling"]) else "its ceiling is"
+        most = "the most that is possible" if percent(test["mean"]) == percent(test["ceiling"]) else f"of at most {percent(test['ceiling'])}"
         paper = f"; the paper: {percent(test['paper'])}" if test["paper"] else ""
-        said.append(f"Recognition: model {model} names {percent(test['mean'])} of the test dialogs right, {at} "
-                    f"{percent(test['ceiling'])}{paper}.")
+        said.append(f"Known dialogs: model {model} names {percent(test['mean'])} of the test dialogs right, {most}{paper}.")
     return said + [text for text in (_detection_verdict(results, model), _baseline_verdict(results)) if text]
 
 

@@ -51,19 +51,10 @@ void sg_text_table_heads(sg_text_table *table, const char *names)
     }
 }
 
-void sg_text_table_head_rate(sg_text_table *table, const char *title, const char *name)
+void sg_text_table_head_rate(sg_text_table *table, const char *title)
 {
-    static const char *const parts[] = {"", "_hits", "_total", "_low", "_high"};
-    if (table->style != SG_STYLE_CSV) {
-        sg_text_table_head(table, title, name);
-        sg_text_table_head(table, "95%", name);
-        sg_text_table_head(table, "count", name);
-        return;
-    }
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        sg_text_table_cell(table, "%s%s", name, parts[i]);
-        table->columns++;
-    }
+    sg_text_table_head(table, title, title);
+    sg_text_table_heads(table, "95%,count");
 }
 
 void sg_text_table_value(sg_text_table *table, double value, int digits)
@@ -87,15 +78,8 @@ void sg_text_table_share(sg_text_table *table, double share)
 void sg_text_table_rate(sg_text_table *table, const sg_rate *rate)
 {
     sg_text_table_share(table, rate->value);
-    if (table->style == SG_STYLE_CSV) {
-        sg_text_table_cell(table, "%lld", (long long)rate->hits);
-        sg_text_table_cell(table, "%lld", (long long)rate->total);
-        sg_text_table_value(table, rate->low, 0);
-        sg_text_table_value(table, rate->high, 0);
-    } else {
-        sg_text_table_cell(table, "%.2f-%.2f", 100.0 * rate->low, 100.0 * rate->high);
-        sg_text_table_cell(table, "%lld/%lld", (long long)rate->hits, (long long)rate->total);
-    }
+    sg_text_table_cell(table, "%.2f-%.2f", 100.0 * rate->low, 100.0 * rate->high);
+    sg_text_table_cell(table, "%lld/%lld", (long long)rate->hits, (long long)rate->total);
 }
 
 void sg_text_table_interval(sg_text_table *table, const sg_rate *rate)

@@ -30,18 +30,16 @@ void sg_text_table_head(sg_text_table *table, const char *title, const char *nam
 /* Columns of the same name for people and for CSV: "model,seed". */
 void sg_text_table_heads(sg_text_table *table, const char *names);
 
-/* The columns of a share: for people "title", "(hits/total)"; for CSV name, name_hits, name_total, name_low,
- * name_high. */
-void sg_text_table_head_rate(sg_text_table *table, const char *title, const char *name);
+/* The columns of a share in a terminal: title, interval, "hits/total". */
+void sg_text_table_head_rate(sg_text_table *table, const char *title);
 
 /* The next cell; printf form. */
 void sg_text_table_cell(sg_text_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The cells of a share with its counts and 95% interval, or of a lone share or value; NaN is "-" for people
- * and empty in CSV. */
+/* The cells of a share with its counts and 95% interval: for a terminal as its heads say, and for CSV share,
+ * low, high, hits, total; or of a lone share or value.  NaN is "-" for people and empty in CSV. */
 void sg_text_table_rate(sg_text_table *table, const sg_rate *rate);
-void sg_text_table_interval(sg_text_table *table,
-                            const sg_rate *rate); /* share, low, high, hits, total: CSV */
+void sg_text_table_interval(sg_text_table *table, const sg_rate *rate);
 void sg_text_table_share(sg_text_table *table, double share);
 void sg_text_table_value(sg_text_table *table, double value, int digits);
 

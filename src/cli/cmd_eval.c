@@ -53,7 +53,7 @@ static sg_status print_results(const sg_session *s, const eval_options *o)
         cJSON_AddItemToObject(object, "splits", sg_json_evaluation(evaluation, splits));
         return sg_json_print(object, stdout);
     }
-    return sg_report_evaluation(evaluation, splits, SG_STYLE_TEXT, stdout);
+    return sg_report_evaluation(evaluation, splits, stdout);
 }
 
 static sg_status evaluate(const eval_options *o, sg_session *s)

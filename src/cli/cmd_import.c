@@ -106,7 +106,7 @@ static sg_status print_report(const import_state *s)
     sg_note("%s: %d LSTM layer%s of %d units, %d message types, at most %d messages, %d classes, padding %s",
             s->options->out, spec->layers, spec->layers == 1 ? "" : "s", spec->units, spec->message_types,
             spec->max_length, spec->classes, sg_padding_name(spec->padding));
-    return has_corpus ? sg_report_evaluation(evaluation, 7u, SG_STYLE_TEXT, stdout) : SG_OK;
+    return has_corpus ? sg_report_evaluation(evaluation, 7u, stdout) : SG_OK;
 }
 
 static sg_status import(void *context)

@@ -74,7 +74,7 @@ static void choose_folder(const train_options *o, const sg_config *config, char 
 static sg_status print_results(const sg_run_outcome *r, const char *folder, bool json)
 {
     if (!json)
-        return sg_report_evaluation(r->evaluation, 7u, SG_STYLE_TEXT, stdout);
+        return sg_report_evaluation(r->evaluation, 7u, stdout);
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "command", "train");
     cJSON_AddStringToObject(object, "folder", folder);

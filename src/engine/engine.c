@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INFER_BLOCK = 4096 }; /* sequences that infer_all runs at once */
-
 /* A step of a backend that runs it at once, waiting to be collected. */
 typedef struct {
     sg_status status;
@@ -308,26 +306,31 @@ static void scatter_outputs(const sg_plan *plan, const sg_outputs *from, int cla
     }
 }
 
-sg_status sg_engine_infer_all(sg_engine *engine, const sg_sequences *set, sg_outputs *outputs)
+sg_status sg_engine_infer_sorted(sg_engine *engine, const sg_sequences *set, int first, int count,
+                                 sg_outputs *outputs)
 {
+    const int classes = engine->spec.classes;
     sg_plan plan = {0};
     sg_outputs block = {0};
-    sg_status status = SG_OK;
-    /* In sorted order, so that neighbours in a block share prefixes. */
-    for (int first = 0; first < set->count && status == SG_OK; first += INFER_BLOCK) {
-        int count = set->count - first < INFER_BLOCK ? set->count - first : INFER_BLOCK;
-        status = sg_plan_build(&plan, set, set->sorted + first, NULL, count, SG_BATCHING_TRIE, false);
-        if (status == SG_OK)
-            status =
-                sg_outputs_alloc(&block, plan.leaves, engine->spec.classes, outputs->probabilities != NULL);
-        if (status == SG_OK)
-            status = sg_engine_infer(engine, &plan, &block);
-        if (status == SG_OK)
-            scatter_outputs(&plan, &block, engine->spec.classes, outputs);
-        sg_outputs_free(&block);
-    }
+    sg_status status;
+    SG_TRY_GOTO(status, done,
+                sg_plan_build(&plan, set, set->sorted + first, NULL, count, SG_BATCHING_TRIE, false));
+    SG_TRY_GOTO(status, done, sg_outputs_alloc(&block, plan.leaves, classes, outputs->probabilities != NULL));
+    SG_TRY_GOTO(status, done, sg_engine_infer(engine, &plan, &block));
+    scatter_outputs(&plan, &block, classes, outputs);
+done:
+    sg_outputs_free(&block);
     sg_plan_free(&plan);
     return status;
+}
+
+sg_status sg_engine_infer_all(sg_engine *engine, const sg_sequences *set, sg_outputs *outputs)
+{
+    for (int first = 0; first < set->count; first += SG_INFER_BLOCK)
+        SG_TRY(sg_engine_infer_sorted(
+            engine, set, first, set->count - first < SG_INFER_BLOCK ? set->count - first : SG_INFER_BLOCK,
+            outputs));
+    return SG_OK;
 }
 
 /* ---- times ---- */

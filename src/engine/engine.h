@@ -120,7 +120,12 @@ void sg_outputs_free(sg_outputs *outputs);
 /* Fills `outputs` (count = plan->leaves) for the leaves of a plan made without labels.  No dropout. */
 sg_status sg_engine_infer(sg_engine *engine, const sg_plan *plan, sg_outputs *outputs);
 
-/* infer over all sequences of a set in blocks; outputs are indexed by sequence number. */
+enum { SG_INFER_BLOCK = 4096 }; /* sequences run at once; with post padding each has a tail of its own */
+
+/* infer over sequences sorted[first] ... sorted[first + count - 1] of a set, neighbours of which share
+ * prefixes; and over all of them in blocks.  Outputs are indexed by sequence number. */
+sg_status sg_engine_infer_sorted(sg_engine *engine, const sg_sequences *set, int first, int count,
+                                 sg_outputs *outputs);
 sg_status sg_engine_infer_all(sg_engine *engine, const sg_sequences *set, sg_outputs *outputs);
 
 /* How the time since the last reset was spent. */

@@ -1,5 +1,5 @@
 /* record.h: what is kept of a run instead of its weights: the network's answer for every class of its corpus,
- * and how it was trained.  Enough for every table of the run, in about 110 kB at the paper's size.
+ * and how it was trained.  Enough for every table of the run, in at most 150 kB at the paper's size.
  *
  * HDF5, root attributes format "sipgpu-record", version 1, and all of a model file (model.h) but /params;
  * /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally /beginnings/{skewness,

@@ -5,20 +5,13 @@
 
 static const double paper_p_d[SG_SPLITS] = {SG_PAPER_PD_TRAIN, SG_PAPER_PD_VALIDATION, SG_PAPER_PD_TEST};
 
-sg_status sg_report_evaluation(const sg_evaluation evaluation[SG_SPLITS], unsigned splits,
-                               sg_table_style style, FILE *out)
+sg_status sg_report_evaluation(const sg_evaluation evaluation[SG_SPLITS], unsigned splits, FILE *out)
 {
     sg_text_table t;
-    sg_text_table_open(&t, style);
-    sg_text_table_head(&t, "split", "split");
-    sg_text_table_head(&t, "paper P_D", "paper_p_d");
-    sg_text_table_head_rate(&t, "P_D", "p_d");
-    sg_text_table_head(&t, "ceiling", "ceiling");
-    sg_text_table_head(&t, "P_D of known", "p_d_known");
-    sg_text_table_head(&t, "not in train", "dialogs_new");
-    sg_text_table_head(&t, "classes", "classes");
-    sg_text_table_head(&t, "known classes", "classes_known");
-    sg_text_table_head(&t, "P_D of classes", "p_d_classes");
+    sg_text_table_open(&t, SG_STYLE_TEXT);
+    sg_text_table_heads(&t, "split,paper P_D");
+    sg_text_table_head_rate(&t, "P_D");
+    sg_text_table_heads(&t, "ceiling,P_D of known,not in train,classes,known classes,P_D of classes");
     for (int s = 0; s < SG_SPLITS; s++) {
         const sg_evaluation *e = &evaluation[s];
         if (!(splits >> s & 1) || e->p_d.total == 0)
@@ -41,8 +34,8 @@ sg_status sg_report_detection(const sg_detection *detection, bool unique, FILE *
     sg_text_table t;
     sg_text_table_open(&t, SG_STYLE_TEXT);
     sg_text_table_heads(&t, unique ? "detector" : "detector,paper P_D,paper P_FA");
-    sg_text_table_head_rate(&t, "P_D", "p_d");
-    sg_text_table_head_rate(&t, "P_FA", "p_fa");
+    sg_text_table_head_rate(&t, "P_D");
+    sg_text_table_head_rate(&t, "P_FA");
     for (int i = 0; i < SG_DETECTORS; i++) {
         const sg_verdicts *r = &detection->detector[i];
         double p_d, p_fa;

@@ -1,6 +1,6 @@
-/* report.h: evaluations and detections as tables (terminal, Markdown, CSV) with the paper's figures beside
- * them, and the CSV files that figures are drawn from.  All functions write to an open stream; the caller
- * checks for write errors (sg_text_finish).
+/* report.h: evaluations and detections as tables (terminal, CSV) with the paper's figures beside them, and
+ * the CSV files that figures are drawn from.  All functions write to an open stream; the caller checks for
+ * write errors (sg_text_finish).
  */
 #ifndef SG_EXPERIMENT_REPORT_H
 #define SG_EXPERIMENT_REPORT_H
@@ -9,10 +9,9 @@
 #include "experiment/detection.h"
 #include "experiment/evaluate.h"
 
-/* Table V for one model: a row for each split that has dialogs and is asked for by bit 1 << split of
- * `splits`. */
-sg_status sg_report_evaluation(const sg_evaluation evaluation[SG_SPLITS], unsigned splits,
-                               sg_table_style style, FILE *out);
+/* Table V for one model, for a terminal: a row for each split that has dialogs and is asked for by bit
+ * 1 << split of `splits`. */
+sg_status sg_report_evaluation(const sg_evaluation evaluation[SG_SPLITS], unsigned splits, FILE *out);
 
 /* Table VI for a terminal: a row for each detector, with the paper's figures; with `unique` each class
  * counted once, without them.  verdicts.h has the CSV. */

@@ -90,7 +90,7 @@ static sg_status train_run(runner *r, int number, int at_once, FILE *log)
                                 .argc = r->options->argc,
                                 .argv = r->options->argv};
     SG_TRY(sg_whole_run_train(&whole, &outcome));
-    return outcome.was_complete ? SG_OK : sg_report_evaluation(outcome.evaluation, 7u, SG_STYLE_TEXT, log);
+    return outcome.was_complete ? SG_OK : sg_report_evaluation(outcome.evaluation, 7u, log);
 }
 
 /* Trains one run with log.txt as its terminal. *broken: there is no log. */

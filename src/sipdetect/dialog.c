@@ -57,11 +57,6 @@ static void add(sipdetect_dialog *dialog, uint16_t type)
     dialog->scored = false;
 }
 
-sd_case sd_dialog_case(sipdetect_dialog *dialog)
-{
-    return (sd_case){dialog->types, dialog->position, dialog->node, dialog->untyped, dialog};
-}
-
 /* Without the network: from the file, from an earlier call, or not at all. */
 static bool judge_at_once(const sipdetect_worker *worker, const sd_case *c, uint16_t type,
                           sipdetect_verdict *verdict)

@@ -47,7 +47,10 @@ typedef struct {
 } sd_case;
 
 /* A dialog as a case. */
-sd_case sd_dialog_case(sipdetect_dialog *dialog);
+static inline sd_case sd_dialog_case(sipdetect_dialog *dialog)
+{
+    return (sd_case){dialog->types, dialog->position, dialog->node, dialog->untyped, dialog};
+}
 
 /* Whether a case can be scored at all, and whether the file holds the score. */
 bool sd_can_score(const sd_file *file, const sd_case *c);

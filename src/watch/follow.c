@@ -312,11 +312,12 @@ static sg_status move_requests(sg_follow *f, sg_follow *fresh)
  * is outside them. */
 static void place_dialogs(sg_follow *f)
 {
+    const sg_standing outside = {-1};
     for (sg_dialog *d = sg_tracker_first(f->tracker); d; d = sg_tracker_next(f->tracker, d)) {
         sg_dialog_progress *state = sg_dialog_user(d);
         const sg_dialog_types types = {d->types, (int)d->length};
         if (state->standing.node != 0)
-            state->standing = d->untyped ? (sg_standing){-1} : sg_detector_find(f->detector, &types);
+            state->standing = d->untyped ? outside : sg_detector_find(f->detector, &types);
     }
 }
 

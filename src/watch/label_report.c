@@ -200,23 +200,18 @@ static void put_result(sg_text_table *t, const sg_label_result *r)
     sg_text_table_value(t, r->median_seconds, 3);
 }
 
-sg_status sg_label_report_table(const sg_label_report *report, sg_table_style style, FILE *out)
+sg_status sg_label_report_table(const sg_label_report *report, FILE *out)
 {
     sg_text_table t;
-    sg_text_table_open(&t, style);
-    sg_text_table_head(&t, "class", "class");
-    sg_text_table_head_rate(&t, "alerted", "alerted");
-    sg_text_table_head(&t, "by dialog", "by_dialog");
-    sg_text_table_head(&t, "by source alone", "by_source_alone");
-    sg_text_table_head(&t, "at message", "median_message");
-    sg_text_table_head(&t, "after s", "median_seconds");
+    sg_text_table_open(&t, SG_STYLE_TEXT);
+    sg_text_table_heads(&t, "class");
+    sg_text_table_head_rate(&t, "alerted");
+    sg_text_table_heads(&t, "by dialog,by source alone,at message,after s");
     for (int i = 0; i < report->count; i++)
         put_result(&t, &report->attack[i]);
     put_result(&t, &report->all);
     put_result(&t, &report->normal);
-    sg_status status = sg_text_table_write(&t, out);
-    sg_text_table_free(&t);
-    return status;
+    return sg_text_table_finish(&t, out);
 }
 
 static cJSON *result_json(const sg_label_result *r, const char *rate)

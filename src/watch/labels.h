@@ -64,8 +64,8 @@ typedef struct {
 sg_status sg_labels_report(sg_labels *labels, unsigned reasons, sg_label_report *report);
 void sg_label_report_free(sg_label_report *report);
 
-/* One row a class, then all attacks, then normal. */
-sg_status sg_label_report_table(const sg_label_report *report, sg_table_style style, FILE *out);
+/* For a terminal: one row a class, then all attacks, then normal. */
+sg_status sg_label_report_table(const sg_label_report *report, FILE *out);
 
 /* {"attacks": {class: {...}}, "all_attacks": {...}, "normal": {...}, "unlabelled": n}; NULL if out of memory.
  */

@@ -86,7 +86,7 @@ static sg_status print_labels(sg_labels *labels, FILE *out)
         sg_label_report report;
         SG_TRY(sg_labels_report(labels, groups[g].reasons, &report));
         fprintf(out, "\nDetection by %s\n\n", groups[g].title);
-        sg_status status = sg_label_report_table(&report, SG_STYLE_TEXT, out);
+        sg_status status = sg_label_report_table(&report, out);
         sg_label_report_free(&report);
         SG_TRY(status);
     }

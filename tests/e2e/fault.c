@@ -4,6 +4,7 @@
  * FAULT_FILE (checkpoint.h5 if that is not set), either "kill" the process (for write: after half of the
  * bytes), fail with "full" (ENOSPC), or "wait" until the file FAULT_UNTIL is there.  "history:COUNT:stop":
  * the process stops (SIGSTOP) before it appends line COUNT to history.csv, and goes on with SIGCONT.
+ * FAULT_HISTORY_UNTIL: from the second line on, history.csv is not appended to before this file is there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -44,9 +45,9 @@ static int effect_of(const char *call)
     return ++calls == count || count == 0 ? end[1] : 0;
 }
 
-static void wait_for_file(void)
+static void wait_for_file(const char *path)
 {
-    while (access(getenv("FAULT_UNTIL"), F_OK) != 0)
+    while (access(path, F_OK) != 0)
         usleep(1000);
 }
 
@@ -69,7 +70,7 @@ ssize_t write(int fd, const void *data, size_t bytes)
         errno = ENOSPC;
         return -1;
     case 'w':
-        wait_for_file();
+        wait_for_file(getenv("FAULT_UNTIL"));
         break;
     }
     return real(fd, data, bytes);
@@ -86,7 +87,7 @@ int fsync(int fd)
         errno = ENOSPC;
         return -1;
     case 'w':
-        wait_for_file();
+        wait_for_file(getenv("FAULT_UNTIL"));
         break;
     }
     return real(fd);
@@ -103,7 +104,7 @@ int rename(const char *from, const char *to)
         errno = ENOSPC;
         return -1;
     case 'w':
-        wait_for_file();
+        wait_for_file(getenv("FAULT_UNTIL"));
         break;
     }
     return real(from, to);
@@ -113,7 +114,13 @@ FILE *fopen(const char *path, const char *mode)
 {
     FILE *(*real)(const char *, const char *) =
         (FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, "fopen");
-    if (mode[0] == 'a' && strstr(path, "history.csv") && effect_of("history") == 's')
+    static int lines;
+    if (mode[0] != 'a' || !strstr(path, "history.csv"))
+        return real(path, mode);
+    if (effect_of("history") == 's')
         raise(SIGSTOP);
+    const char *until = getenv("FAULT_HISTORY_UNTIL");
+    if (until && ++lines > 1)
+        wait_for_file(until);
     return real(path, mode);
 }

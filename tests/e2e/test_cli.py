@@ -385,3 +385,27 @@ def test_fish_completes(sipgpu: Sipgpu, tmp_path: Path) -> None:
     assert "--kmeans-restarts" in completes("sipgpu detect --") and "--kmeans-restarts" not in completes("sipgpu train --")
     assert completes("sipgpu train --model 2") == {"2.0", "2.1"}
     assert "--unseen" in completes("sipgpu corpus split --")
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is missing")
+def test_zsh_completes(sipgpu: Sipgpu, tmp_path: Path) -> None:
+    """What the script hands to zsh's own functions, which are stand-ins here."""
+    (tmp_path / "_sipgpu").write_text(sipgpu.ok("help", "--completion", "zsh").out, encoding="utf-8")
+    stand_ins = "_arguments() { print -l -- \"$@\" }; compadd() { shift; print -l -- \"$@\" }; complete() { source _sipgpu }; "
+
+    def offered(*words: str) -> list[str]:
+        line = " ".join(f"'{word}'" for word in words)
+        done = subprocess.run(["zsh", "-f", "-c", f"{stand_ins} words=({line}); CURRENT={len(words)}; complete"], cwd=tmp_path,
+                              capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    assert set(offered("sipgpu", "")) == {command.split()[0] for command in COMMANDS}
+    assert set(offered("sipgpu", "corpus", "")) == {"synth", "import", "merge", "info", "split"}
+    for command in COMMANDS:
+        options = set(re.findall(r"^  (?:-., |    )(--[a-z0-9-]+)", sipgpu.ok("help", *command.split()).out, re.MULTILINE))
+        if command != "help":
+            assert {spec.lstrip("*").split("[")[0] for spec in offered("sipgpu", *command.split(), "--")} - {":file:_files"} \
+                >= options, command
+    train = offered("sipgpu", "train", "--")
+    assert any(spec.startswith("*--set[") for spec in train) and any(spec.endswith(":(1.0 1.1 2.0 2.1)") for spec in train)

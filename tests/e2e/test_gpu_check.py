@@ -648,18 +648,20 @@ def test_torch_peer(corpus: Path, tmp_path: Path) -> None:
     cells = {(cell["precision"], cell["layers"], cell["rows"]): cell for cell in report["cells"]}
     assert list(cells) == [(precision, layers, rows) for layers in (1, 2) for precision in ("bf16", "fp16", "fp32")
                            for rows in ("padded", "unique")]  # the most important first
-    assert report["error_against_float64"]["fp32"] < 1e-5 < report["error_against_float64"]["bf16"] < 0.1
+    rounding = report["error_against_float64"]
+    has_bf16 = isinstance(rounding["bf16"], float)  # else the reason: PyTorch has no bf16 LSTM for every processor
+    assert rounding["fp32"] < 1e-5 and (not has_bf16 or 1e-5 < rounding["bf16"] < 0.1)
     assert report["gpu"] is None and report["steps"] == 12 and report["warmup_seconds"] == 0
     for (precision, _, rows), cell in cells.items():
         for name, figures in cell["modes"].items():
             assert ("ms" in figures) != ("failed" in figures)
             if "failed" in figures:
-                assert name.startswith("graphs") or precision == "fp16", (name, figures)
+                assert name.startswith("graphs") or precision == "fp16" or not has_bf16, (name, figures)
                 continue
             assert figures["block_min_ms"] <= figures["ms"] * 1.5 and figures["block_max_ms"] >= 0.5 * figures["ms"]
             assert figures["steps"] == 12 and math.isfinite(figures["loss"])
             assert figures["rows_run"] == 32 if rows == "padded" else figures["rows_run"] < 24
-        if precision != "fp16":
+        if precision == "fp32" or precision == "bf16" and has_bf16:
             assert cell["best_ms"] > 0 and cell["best"].startswith("eager")
     # Whatever the rows and the precision, it is the same training: 13 updates with the same batches.
     for (precision, layers, _), cell in cells.items():
@@ -675,11 +677,11 @@ def test_torch_peer(corpus: Path, tmp_path: Path) -> None:
     assert names["fp16"] == {f"{mode}, {variant}{units}" for mode in ("eager", "graphs")
                              for variant in ("autocast", "float16") for units in ("", ", 16 units")}
     assert names["fp32"] == {"eager", "graphs"}
-    assert [(best["layers"], best["rows"]) for best in report["sixteen_bit"]] == [
-        (1, "padded"), (1, "unique"), (2, "padded"), (2, "unique")]
-    for best in report["sixteen_bit"]:
-        ran = [cells[precision, best["layers"], best["rows"]]["best_ms"] for precision in ("bf16", "fp16")]
-        assert best["best_ms"] == min(ms for ms in ran if ms)
+    fastest = {(best["layers"], best["rows"]): best["best_ms"] for best in report["sixteen_bit"]}
+    for layers, rows in ((1, "padded"), (1, "unique"), (2, "padded"), (2, "unique")):
+        ran = [cells[precision, layers, rows]["best_ms"] for precision in ("bf16", "fp16")]
+        assert fastest.pop((layers, rows), None) == min((ms for ms in ran if ms), default=None)
+    assert not fastest
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")

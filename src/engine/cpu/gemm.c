@@ -393,7 +393,7 @@ static dnnl_status_t run_product(const lane *l, const product *p)
     if (p->columns == p->stride)
         return sg_dnnl_product_run(p->task, l->stream, l->memory, p->a, p->b, p->c);
     size_t bytes = (size_t)(p->rows * p->columns) * sizeof(float);
-    float *block = (float *)l->memory;
+    float *block = (void *)l->memory;
     dnnl_status_t code =
         sg_dnnl_product_run(p->task, l->stream, l->memory + aligned(bytes), p->a, p->b, block);
     for (int64_t r = 0; r < p->rows; r++)

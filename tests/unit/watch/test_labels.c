@@ -127,7 +127,7 @@ static void reports_are_tables_and_json(void **state)
     size_t size;
     assert_ok(sg_labels_report(labels, SG_REASONS_ALL, &r));
     FILE *out = open_memstream(&text, &size);
-    assert_ok(sg_label_report_table(&r, SG_STYLE_TEXT, out));
+    assert_ok(sg_label_report_table(&r, out));
     fclose(out);
     assert_int_equal(count_lines(text), 5);
     assert_memory_equal(text, "class", 5);
@@ -220,7 +220,7 @@ static void odd_call_ids_are_joined(void **state)
     assert_int_equal(r.unlabelled, 2);
     assert_int_equal(r.normal.detected.total, 0);
     FILE *out = fopen("/dev/null", "w");
-    assert_ok(sg_label_report_table(&r, SG_STYLE_CSV, out));
+    assert_ok(sg_label_report_table(&r, out));
     fclose(out);
     sg_label_report_free(&r);
     sg_labels_close(labels);
