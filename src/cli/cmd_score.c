@@ -41,7 +41,7 @@ static const sg_option score_table[] = {
     SG_FLAG(AT(fail_on_abnormal), "exit with 1 if a dialog is abnormal"),
     SG_ENUM(AT(separator), "auto", "auto|tab|comma|semicolon", "separator of cells"),
     SG_TEXT(AT(columns), "A,B,...",
-            "one message a line without header: call_id, time, message, method, status, from, to, -"),
+            "one message per line without header: call_id, time, message, method, status, from, to, -"),
     SG_INT(AT(batch), "1024", 1, 65536, "most dialogs scored at once"),
     SG_SESSION_DEVICE_OPTIONS(score_options, session),
     SG_TEXT(AT(simd), "LEVEL", ".sipm: instruction set: auto, generic, avx2, avx512, ...",

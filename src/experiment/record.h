@@ -1,11 +1,11 @@
 /* record.h: what is kept of a run instead of its weights: the network's answer for every class of its corpus,
  * and how it was trained.  Enough for every table of the run, in at most 150 kB at the paper's size.
  *
- * HDF5, root attributes format "sipgpu-record", version 1, and all of a model file (model.h) but /params;
- * /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally /beginnings/{skewness,
- * kurtosis} f64, of every beginning of the test split's dialogs (detect/outputs.h); /history: the lines of
- * history.csv; attributes of /training: origin, the JSON of sg_run_origin, and inference, the engine that
- * gave the answers.
+ * HDF5, root attributes format "sipgpu-record", version 1, and everything in a model file (model.h) except
+ * /params; /answers/{argmax i32, p_max f32, skewness f64, kurtosis f64} [N]; optionally
+ * /beginnings/{skewness, kurtosis} f64, of every beginning of the test split's dialogs (detect/outputs.h);
+ * /history: the lines of history.csv; attributes of /training: origin, the JSON of sg_run_origin, and
+ * inference, the engine that gave the answers.
  *
  * Older records, 1.4 to 2 MB, also have /answers/{first i64 [N+1], class i32, probability f32}: of class j
  * the outputs first[j] .. first[j+1]-1, those of at least SG_RECORD_LEAST.  With them several runs can be

@@ -125,7 +125,7 @@ done:
     return status;
 }
 
-/* What a record holds beside what the session does. */
+/* What a record holds that the session does not. */
 static sg_status read_run(evaluation_state *s, const sg_experiment_run *run)
 {
     sg_run_paths paths;
@@ -271,9 +271,7 @@ static sg_status evaluate_all(evaluation_state *s)
     SG_TRY(write_table(e, r, "table5.csv", sg_report_table5));
     SG_TRY(write_table(e, r, "table6.csv", sg_report_table6));
     if (s->frozen)
-        sg_note(
-            "the runs of %s are frozen: Tables V and VI are made again, all other tables stay as they are",
-            e->folder);
+        sg_note("the runs of %s are frozen: only Tables V and VI are made again", e->folder);
     return SG_OK;
 }
 

@@ -29,7 +29,7 @@ typedef struct {
     pthread_mutex_t lock; /* over the states, errors and the two below */
     progress *run;        /* [experiment->count] */
     int working;          /* threads that are not done */
-    sg_status broken;     /* a log that cannot be written: nothing goes on */
+    sg_status broken;     /* a log cannot be written: everything stops */
     char broken_text[512];
     double start;
 } runner;
@@ -44,7 +44,7 @@ static int runs_at_once(const sg_experiment *e)
     return missing > 0 && e->config->jobs > missing ? missing : (int)e->config->jobs;
 }
 
-/* Those of a model's runs, but the seed: threads are what was asked for, or a share of the cores. */
+/* The settings of a model's runs, except the seed: threads as requested, or a share of the cores. */
 static sg_config run_settings(const sg_experiment *e, int model, int at_once)
 {
     cpu_set_t set;
@@ -220,9 +220,10 @@ static void watch(runner *r)
     sg_progress_end();
 }
 
-/* ---- all of it ---- */
+/* ---- the whole ---- */
 
-/* "cpu", or "cuda:0 (what it is)".  Opens a tiny network, to find what would keep all runs from starting. */
+/* "cpu", or "cuda:0 (what it is)".  Opens a tiny network, to detect anything that would keep all runs from
+ * starting. */
 static sg_status name_device(const sg_config *config, char text[512])
 {
     const sg_spec tiny = {.message_types = 1, .max_length = 1, .units = 1, .classes = 3, .layers = 1};
@@ -291,7 +292,8 @@ sg_status sg_experiment_train(sg_experiment *e, const sg_runner_options *options
     for (int i = 0; i < e->count; i++)
         missing += !e->run[i].complete;
     if (missing > 0 && e->frozen.runs)
-        return sg_fail(SG_E_CONFIG, "%s holds frozen results, which no run can join; --out another folder",
+        return sg_fail(SG_E_CONFIG,
+                       "%s holds frozen results, which no run can join; choose another folder with --out",
                        e->folder);
     SG_TRY(sg_experiment_write_settings(e, true));
     if (missing == 0)

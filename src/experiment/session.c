@@ -12,7 +12,7 @@ sg_status sg_session_engine_options(const sg_session_options *options, sg_engine
     return sg_device_parse(options->device, &engine->device, &engine->device_index);
 }
 
-/* Further models must be of the first one's classes; told before an engine is opened. */
+/* Further models must have the first one's classes; checked before an engine is opened. */
 static sg_status check_models(const sg_model *first, const sg_session_options *options)
 {
     for (size_t i = 0; i < options->with.count; i++) {
@@ -29,7 +29,7 @@ static sg_status check_models(const sg_model *first, const sg_session_options *o
     return SG_OK;
 }
 
-/* A mistake in the files is told before an engine is opened. */
+/* Mistakes in the files are reported before an engine is opened. */
 static sg_status read_files(sg_session *s, const sg_session_options *options, sg_model *model)
 {
     SG_TRY(sg_model_read(model, NULL, options->model));
@@ -64,7 +64,7 @@ static sg_status match_classes(sg_session *s)
     return sg_class_counts_make(&s->counts, &s->corpus);
 }
 
-/* What the model says of all classes. */
+/* Runs the model on all classes. */
 static sg_status run_classes(sg_session *s, const sg_session_options *options)
 {
     sg_engine *engine = sg_detector_engine(s->detector);
@@ -112,7 +112,7 @@ static sg_status add_model(sg_session *s, const char *path, const sg_session_opt
     return status;
 }
 
-/* The session's outputs become what all models say together. */
+/* The session's outputs become the combined outputs of all models. */
 static sg_status pool_models(sg_session *s, const sg_session_options *options)
 {
     const int classes = s->model->spec.classes;
@@ -152,7 +152,7 @@ sg_status sg_session_open_record(sg_session *session, const char *path, const ch
     SG_TRY(sg_record_read(record, path));
     SG_TRY(sg_corpus_read(&session->corpus, corpus));
     if (strcmp(record->model.corpus_digest, session->corpus.digest) != 0)
-        return sg_fail(SG_E_CONFIG, "%s is of another corpus or split than %s", path, corpus);
+        return sg_fail(SG_E_CONFIG, "%s belongs to another corpus or split than %s", path, corpus);
     session->recorded = record->model;
     session->model = &session->recorded;
     session->outputs = record->outputs;

@@ -1,5 +1,5 @@
-/* session.h: what `eval`, `detect` and `experiment` begin with: a model, a corpus, an engine, and what the
- * network says of every class of the corpus.
+/* session.h: the common start of `eval`, `detect` and `experiment`: a model, a corpus, an engine, and the
+ * network's outputs for every class of the corpus.
  */
 #ifndef SG_EXPERIMENT_SESSION_H
 #define SG_EXPERIMENT_SESSION_H
@@ -25,7 +25,7 @@ typedef struct {
     SG_TEXT(SG_AT("device", type, field.device), "DEVICE", "auto, cpu, cuda[:N] or cudnn[:N]", \
             .fallback = "auto"),                                                               \
         SG_ENUM(SG_AT("precision", type, field.precision), "auto", SG_PRECISION_CHOICES,       \
-                "what products are computed in"),                                              \
+                "precision of the products"),                                                  \
         SG_INT(SG_AT("threads", type, field.threads), NULL, 1, 1024,                           \
                "threads to compute with; all cores if left out")
 
@@ -36,11 +36,11 @@ typedef struct {
                 .required = true),                                                                      \
         SG_SESSION_DEVICE_OPTIONS(type, field)
 
-#define SG_SESSION_POOL_OPTIONS(type, field)                                             \
-    SG_LIST(SG_AT("with", type, field.with), "MODEL",                                    \
-            "a further model of the same corpus: all answer together; may be repeated"), \
-        SG_ENUM(SG_AT("pool", type, field.pool), "mean", SG_POOL_CHOICES,                \
-                "what several models say: of each output the mean, or the largest (envelope)")
+#define SG_SESSION_POOL_OPTIONS(type, field)                                            \
+    SG_LIST(SG_AT("with", type, field.with), "MODEL",                                   \
+            "a further model of the same corpus: outputs are combined; several times"), \
+        SG_ENUM(SG_AT("pool", type, field.pool), "mean", SG_POOL_CHOICES,               \
+                "how to combine several models: the mean of each output, or the largest (envelope)")
 
 typedef struct {
     sg_detector *detector; /* NULL for a session from a record */
@@ -59,14 +59,14 @@ typedef struct {
     double seconds;     /* inference */
 } sg_session;
 
-/* What the options say of the engine; SG_E_USAGE for an unknown device. */
+/* The engine options; SG_E_USAGE for an unknown device. */
 sg_status sg_session_engine_options(const sg_session_options *options, sg_engine_options *engine);
 
 /* Reads both files and runs the network over all classes of the corpus.  A corpus of other classes than the
  * model's is fine; its alphabet must be the model's, and its dialogs no longer than the model's L
  * (SG_E_CONFIG).  So does each model of options->with, which must be of the first one's classes
- * (SG_E_CONFIG); what else the session holds is the first one's.  Release with sg_session_close, also after a
- * failure. */
+ * (SG_E_CONFIG); everything else in the session belongs to the first one.  Release with sg_session_close,
+ * also after a failure. */
 sg_status sg_session_open(sg_session *session, const sg_session_options *options);
 void sg_session_close(sg_session *session);
 

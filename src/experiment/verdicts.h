@@ -1,5 +1,5 @@
-/* verdicts.h: what a detector says of every class of a corpus and the shares that come of it: the row of
- * every table of detectors (Table VI, comparison, runs together, early detection).
+/* verdicts.h: a detector's verdict on every class of a corpus, and the resulting shares: the row of every
+ * table of detectors (Table VI, comparison, runs together, early detection).
  *
  * "New", "known", P_D and P_FA are as in detection.h.
  */
@@ -9,7 +9,7 @@
 #include "base/rates.h"
 #include "base/text_table.h"
 
-/* What several runs say together (ensemble.h): nothing (one run), the run with the largest output, or their
+/* How several runs are combined (ensemble.h): nothing (one run), the run with the largest output, or their
  * outputs pooled. */
 typedef enum { SG_COMBINED_NOT, SG_COMBINED_MAX, SG_COMBINED_MEAN, SG_COMBINED_ENVELOPE } sg_combined;
 

@@ -5,7 +5,7 @@
 #include "experiment/calibrate.h"
 #include <unistd.h>
 
-/* Sees to it that nothing of an earlier run is lost by accident. */
+/* Makes sure that no earlier run is lost by accident. */
 static sg_status prepare_folder(const sg_whole_run *run, const sg_run_paths *paths, bool *complete)
 {
     const bool resume = run->training.resume, trained = sg_run_is_complete(paths->folder);
@@ -14,8 +14,8 @@ static sg_status prepare_folder(const sg_whole_run *run, const sg_run_paths *pat
     if (resume || !(trained || sg_path_exists(paths->checkpoint) || sg_path_exists(paths->history)))
         return SG_OK;
     if (!run->force)
-        return sg_fail(SG_E_CONFIG, "%s holds %s run; --resume continues it, --force drops it", paths->folder,
-                       trained ? "a complete" : "an unfinished");
+        return sg_fail(SG_E_CONFIG, "%s holds %s run; --resume continues it, --force deletes it",
+                       paths->folder, trained ? "a complete" : "an unfinished");
     const char *const old[] = {paths->model, paths->checkpoint, paths->best, paths->history,
                                paths->provenance};
     for (size_t i = 0; i < sizeof old / sizeof *old; i++)

@@ -1,5 +1,5 @@
-/* whole_run.h: one run from its settings to model.h5: training, then the limits that detectors decide by,
- * provenance and model; in a folder of its own (train/run.h).
+/* whole_run.h: one run from its settings to model.h5: training, then the detectors' limits, provenance and
+ * model; in its own folder (train/run.h).
  */
 #ifndef SG_EXPERIMENT_WHOLE_RUN_H
 #define SG_EXPERIMENT_WHOLE_RUN_H
@@ -9,7 +9,7 @@
 
 typedef struct {
     sg_training training; /* the folder need not exist */
-    bool force;           /* drop what an earlier run left in the folder */
+    bool force;           /* delete what an earlier run left in the folder */
     const char *command;  /* that asked for it, and its words, for provenance.json */
     int argc;
     char **argv;
@@ -24,8 +24,8 @@ typedef struct {
     sg_evaluation evaluation[SG_SPLITS];
 } sg_run_outcome;
 
-/* Says on base/log.h what is done.  SG_E_CONFIG: the settings cannot be trained on this corpus here, or the
- * folder holds a run and neither `resume` nor `force` is set; otherwise as sg_train. */
+/* Reports progress through base/log.h.  SG_E_CONFIG: the settings cannot be trained on this corpus here, or
+ * the folder holds a run and neither `resume` nor `force` is set; otherwise as sg_train. */
 sg_status sg_whole_run_train(const sg_whole_run *run, sg_run_outcome *outcome);
 
 #endif

@@ -37,7 +37,7 @@ static ssize_t read_text(void *cookie, char *to, size_t size)
     return n;
 }
 
-/* ---- one dialog a line ---- */
+/* ---- one dialog per line ---- */
 
 /* Cells after the last message that are empty make a table rectangular. */
 static sg_status give_line(const sg_table_reader *reader, const char *file, const sg_dialog_sink *sink)

@@ -1,8 +1,8 @@
 /* dialog_source.h: where `score` gets its dialogs.
  *
- * A text holds either one dialog a line, message names in cells (table_reader.h), or one message a line with
- * a header (corpus/import.h), which is read to its end first.  Anything else is a corpus.  Dialogs from lines
- * are passed on as they arrive.
+ * A text holds either one dialog per line, message names in cells (table_reader.h), or one message per line
+ * with a header (corpus/import.h), which is read to its end first.  Anything else is a corpus.  Dialogs from
+ * lines are passed on as they arrive.
  */
 #ifndef SG_SCORE_DIALOG_SOURCE_H
 #define SG_SCORE_DIALOG_SOURCE_H

@@ -149,7 +149,8 @@ static void test_archive_members(void **state)
     free(data);
     assert_fails(SG_E_FORMAT, "the member one is too large",
                  sg_archive_read(archive, c.path, "one", 0, &data, &bytes));
-    assert_fails(SG_E_FORMAT, "the member two is missing", sg_archive_read(archive, c.path, "two", 9, &data, &bytes));
+    assert_fails(SG_E_FORMAT, "the member two is missing",
+                 sg_archive_read(archive, c.path, "two", 9, &data, &bytes));
     sg_archive_close(archive);
     export_case_close(&c);
 }
