@@ -8,8 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 sg_status sg_path_join(char *out, const char *folder, const char *name)
 {
@@ -207,10 +205,4 @@ sg_status sg_text_finish(sg_atomic_file *file, FILE *stream, sg_status status)
         return status;
     }
     return sg_atomic_commit(file);
-}
-
-void sg_digest_text(const void *data, size_t bytes, char text[33])
-{
-    XXH128_hash_t h = XXH3_128bits(data, bytes);
-    snprintf(text, 33, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
 }

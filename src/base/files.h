@@ -47,7 +47,4 @@ void sg_atomic_abort(sg_atomic_file *file);
 sg_status sg_text_open(sg_atomic_file *file, FILE **stream, const char *path);
 sg_status sg_text_finish(sg_atomic_file *file, FILE *stream, sg_status status);
 
-/* 128-bit XXH3 of a byte range as 32 hex digits, NUL-terminated. */
-void sg_digest_text(const void *data, size_t bytes, char text[33]);
-
 #endif

@@ -322,11 +322,6 @@ void sg_plan_free(sg_plan *plan)
     *plan = (sg_plan){0};
 }
 
-int64_t sg_plan_product_rows(const sg_plan *plan)
-{
-    return plan->inner_nodes;
-}
-
 sg_product_rows sg_plan_compare_rows(const sg_plan *plan, const sg_sequences *set)
 {
     sg_product_rows rows = {0};

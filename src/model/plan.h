@@ -101,10 +101,9 @@ static inline int sg_plan_node(const sg_plan *plan, int t, int j)
     return j < inner ? plan->level_inner[t] + j : plan->level_end[t] + j - inner;
 }
 
-/* Nodes whose state is multiplied by the recurrent kernel in one layer: the work that sharing saves. */
-int64_t sg_plan_product_rows(const sg_plan *plan);
-
-/* The product rows of the same batch in each kind of plan.  `set` is the one that the plan was built from. */
+/* Product rows: nodes whose state is multiplied by the recurrent kernel in one layer, which are the inner
+ * nodes; the work that sharing saves.  Those of the same batch in each kind of plan.  `set` is the one that
+ * the plan was built from. */
 typedef struct {
     int64_t dense, unique, trie;
 } sg_product_rows;

@@ -119,7 +119,6 @@ static void check_product_rows(const sg_plan *plan, const sg_sequences *set, con
     assert_int_equal(got.dense, wanted.dense);
     assert_int_equal(got.unique, wanted.unique);
     assert_int_equal(got.trie, wanted.trie);
-    assert_int_equal(sg_plan_product_rows(plan), own[plan->batching]);
     assert_int_equal(plan->inner_nodes, own[plan->batching]);
 }
 
